@@ -1,0 +1,34 @@
+# make demo   installs into .venv/ and turns a shipped photo into a 360 degree sequence in out/
+# make test   installs into .venv/, checks format, lint and types, and runs the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test install format clean
+
+demo: $(READY)
+	$(BIN)/viewfusion generate-360 data/real_images/chair.png --views 16 --out out
+	@echo "Look at out/chair/contact_sheet.png and out/chair/turntable.gif"
+
+test: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+install: $(READY)
+
+# torch goes first: a CPU build where one is at hand, and nothing later may replace it.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,train]'
+	@touch $@
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) out build *.egg-info

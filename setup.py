@@ -1,0 +1,5 @@
+"""Shim for tools that look for it; pyproject.toml holds everything."""
+
+from setuptools import setup
+
+setup()
