@@ -1,0 +1,55 @@
+"""Poses, trajectories and cameras. Knows numpy only."""
+
+from .cameras import (
+    FOV,
+    camera_to_world,
+    colmap_to_opengl,
+    intrinsics,
+    nerfstudio_to_opengl,
+    opencv_to_opengl,
+    opengl_to_colmap,
+    opengl_to_nerfstudio,
+    opengl_to_opencv,
+    pose_from_camera_to_world,
+    project,
+)
+from .poses import (
+    DEFAULT_ELEVATION,
+    DEFAULT_RADIUS,
+    FAMILIES,
+    Family,
+    Pose,
+    angular_distance,
+    azimuth_distance,
+    pose_embedding,
+    wrap_angle,
+)
+from .trajectories import PATH_STEP, Trajectory, path_to, ring, ring_around
+
+__all__ = [
+    "DEFAULT_ELEVATION",
+    "DEFAULT_RADIUS",
+    "FAMILIES",
+    "FOV",
+    "PATH_STEP",
+    "Family",
+    "Pose",
+    "Trajectory",
+    "angular_distance",
+    "azimuth_distance",
+    "camera_to_world",
+    "colmap_to_opengl",
+    "intrinsics",
+    "nerfstudio_to_opengl",
+    "opencv_to_opengl",
+    "opengl_to_colmap",
+    "opengl_to_nerfstudio",
+    "opengl_to_opencv",
+    "path_to",
+    "pose_embedding",
+    "pose_from_camera_to_world",
+    "project",
+    "ring",
+    "ring_around",
+    "wrap_angle",
+]
