@@ -1,0 +1,49 @@
+"""Shared by the test modules: the recorded tiny Zero123, unpacked and loaded once a session."""
+
+from __future__ import annotations
+
+import lzma
+import shutil
+from pathlib import Path
+
+import pytest
+
+from viewfusion.zero123 import Zero123, load_zero123
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(.ckpt, .yaml) of the tiny random Zero123 in the released files' layout."""
+    path = tmp_path_factory.mktemp("tiny") / "tiny_zero123.ckpt"
+    with lzma.open(ASSETS / "tiny_zero123.ckpt.xz") as packed, path.open("wb") as unpacked:
+        shutil.copyfileobj(packed, unpacked, 2**20)
+    return path, ASSETS / "tiny_zero123.yaml"
+
+
+@pytest.fixture(scope="session")
+def tiny_zero123(tiny_checkpoint: tuple[Path, Path]) -> Zero123:
+    """The tiny model with its EMA weights, float32, on the CPU. Frozen: do not change it in a test."""
+    return load_zero123(*tiny_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """Recorded arrays and files small enough to live in the project."""
+    return ASSETS
+
+
+@pytest.fixture(scope="session")
+def scheduler_config() -> dict:
+    """Zero123's noise schedule, as :attr:`Zero123.scheduler_config` gives it."""
+    return {
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "num_train_timesteps": 1000,
+        "set_alpha_to_one": False,
+        "steps_offset": 1,
+        "prediction_type": "epsilon",
+        "clip_sample": False,
+    }

@@ -1,0 +1,165 @@
+"""What a config of ours may say, checked before anything is built from it.
+
+Enters: an untrusted mapping. Leaves: the same as plain values, in keys and sizes that cannot run
+anything, reach the network or exhaust memory; or an error.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from viewfusion.errors import ViewFusionError
+from viewfusion.geometry import FAMILIES
+
+from .untrusted import brief
+
+KEYS = ("family", "image_size", "unet", "vae", "image_encoder", "scheduler")
+
+# Named here and not taken from CLIPVisionConfig, which also takes keys that make it fetch kernels.
+_IMAGE_ENCODER_KEYS = frozenset(
+    [
+        "hidden_size",
+        "intermediate_size",
+        "projection_dim",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "num_channels",
+        "image_size",
+        "patch_size",
+        "hidden_act",
+        "layer_norm_eps",
+        "attention_dropout",
+        "initializer_range",
+        "initializer_factor",
+    ]
+)
+_SCHEDULER_KEYS = frozenset(
+    ["num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type"]
+)
+_LARGEST = 4096
+_LARGEST_OF = {
+    "image_size": 1024,
+    "downsample_padding": 1,
+    "layers_per_block": 16,
+    "transformer_layers_per_block": 16,
+    "num_hidden_layers": 64,
+    "intermediate_size": 4 * _LARGEST,
+    "num_train_timesteps": 100_000,
+}
+_LONGEST_LIST = 8
+_LONGEST_STRING = 64
+
+
+def check_config(config: Any, origin: str) -> dict[str, Any]:
+    """The config of a :class:`Zero123`, or ViewFusionError naming ``origin`` and the offending key."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+
+    if not isinstance(config, Mapping):
+        raise ViewFusionError(f"{origin}: wanted a mapping with {', '.join(KEYS)}")
+    _check_keys(config, KEYS, KEYS, origin)
+    if config["family"] not in FAMILIES:
+        raise ViewFusionError(
+            f"{origin}: family must be one of {', '.join(FAMILIES)}, got {brief(config['family'])}"
+        )
+    known: dict[str, Collection[str]] = {
+        "unet": _parameters(UNet2DConditionModel),
+        "vae": _parameters(AutoencoderKL),
+        "image_encoder": _IMAGE_ENCODER_KEYS,
+        "scheduler": _SCHEDULER_KEYS,
+    }
+    checked: dict[str, Any] = {"family": config["family"]}
+    checked["image_size"] = _number(config["image_size"], "image_size", origin, integer=True, least=8)
+    for part, names in known.items():
+        if not isinstance(config[part], Mapping):
+            raise ViewFusionError(f"{origin}: {part} must be a mapping, got {brief(config[part])}")
+        required = _SCHEDULER_KEYS if part == "scheduler" else ()
+        _check_keys(config[part], names, required, f"{origin}: {part}")
+        checked[part] = {key: _plain(value, key, f"{origin}: {part}") for key, value in config[part].items()}
+    _check_scheduler(checked["scheduler"], origin)
+    _check_sizes(checked, origin)
+    return checked
+
+
+def _parameters(cls: type) -> frozenset[str]:
+    return frozenset(inspect.signature(cls.__init__).parameters) - {"self"}  # type: ignore[misc]
+
+
+def _check_keys(
+    given: Mapping[Any, Any], known: Collection[str], required: Collection[str], origin: str
+) -> None:
+    unknown = [key for key in given if key not in known]
+    missing = sorted(key for key in required if key not in given)
+    if unknown:
+        raise ViewFusionError(
+            f"{origin}: unknown key {brief(unknown[0])}; the file is not of this version of viewfusion"
+        )
+    if missing:
+        raise ViewFusionError(f"{origin}: the key {missing[0]!r} is missing; fetch the checkpoint again")
+
+
+def _plain(value: Any, key: str, origin: str, depth: int = 0) -> Any:
+    """``value`` as None, bool, bounded number, short string or short list of these."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)):
+        return _number(value, key, origin)
+    if isinstance(value, str) and len(value) <= _LONGEST_STRING:
+        return value
+    if isinstance(value, (list, tuple)) and len(value) <= _LONGEST_LIST and depth < 2:
+        return [_plain(item, key, origin, depth + 1) for item in value]
+    raise ViewFusionError(f"{origin}: {key} is {brief(value)}, which no checkpoint of this format holds")
+
+
+def _number(value: Any, key: str, origin: str, integer: bool = False, least: float | None = None) -> Any:
+    """``value`` if it is a number (a whole one) between ``least`` and the largest of its key."""
+    most = _LARGEST_OF.get(key, _LARGEST)
+    least = -most if least is None else least
+    kinds = (int,) if integer else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+        kind = "a whole number" if integer else "a number"
+        raise ViewFusionError(
+            f"{origin}: {key} must be {kind} between {least:g} and {most}, got {brief(value)}"
+        )
+    return value
+
+
+def _check_scheduler(scheduler: Mapping[str, Any], origin: str) -> None:
+    where = f"{origin}: scheduler"
+    _number(scheduler["num_train_timesteps"], "num_train_timesteps", where, integer=True, least=1)
+    for key in ("beta_start", "beta_end"):
+        value = scheduler[key]
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
+            raise ViewFusionError(f"{where}: {key} must lie between 0 and 1, got {brief(value)}")
+    allowed = {"beta_schedule": ("scaled_linear",), "prediction_type": ("epsilon", "v_prediction")}
+    for key, values in allowed.items():
+        if scheduler[key] not in values:
+            raise ViewFusionError(
+                f"{where}: {key} must be {' or '.join(values)}, got {brief(scheduler[key])}"
+            )
+
+
+def _check_sizes(config: Mapping[str, Any], origin: str) -> None:
+    """The sizes that two parts share, and those that a build would divide by."""
+    unet, vae, where = config["unet"], config["vae"], f"{origin}: unet"
+    for part in ("unet", "vae"):
+        channels = config[part].get("block_out_channels")
+        if not isinstance(channels, list) or not channels:
+            raise ViewFusionError(f"{origin}: {part}: block_out_channels must be a list of channel counts")
+        for count in channels:
+            _number(count, "block_out_channels", f"{origin}: {part}", integer=True, least=1)
+    latents = _number(vae.get("latent_channels", 4), "latent_channels", where, integer=True, least=1)
+    if unet.get("in_channels") != 2 * latents or unet.get("out_channels", 4) != latents:
+        raise ViewFusionError(
+            f"{where}: in_channels and out_channels must be {2 * latents} and {latents} (noisy "
+            f"latents beside condition latents in, noise out), got {brief(unet.get('in_channels'))} and "
+            f"{brief(unet.get('out_channels'))}; this is the config of another model"
+        )
+    _number(unet.get("cross_attention_dim"), "cross_attention_dim", where, integer=True, least=1)
+    _number(vae.get("scaling_factor", 0.18215), "scaling_factor", f"{origin}: vae", least=1e-6)
+    factor = 2 ** (len(vae["block_out_channels"]) - 1)
+    if config["image_size"] % factor:
+        raise ViewFusionError(
+            f"{origin}: image_size must be a multiple of {factor}, got {config['image_size']}"
+        )

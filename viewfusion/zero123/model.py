@@ -1,0 +1,167 @@
+"""The frozen Zero123 network: an input view and a camera move in, predicted noise out.
+
+Enters: images in [-1, 1], poses, noisy latents. Leaves: embeddings, latents, noise, images. Four networks
+(image tower, projection, UNet, autoencoder) behind small methods that know nothing of sampling or fusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from viewfusion.geometry import Family, Pose, pose_embedding
+
+# OpenAI CLIP's channel statistics; part of the trained image tower.
+_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class Zero123(nn.Module):
+    """A Zero123-architecture network of any size; build with :func:`load_zero123` or :meth:`from_config`.
+
+    ``config`` has the keys ``family`` ("zero123" or "stable-zero123"), ``image_size`` (pixels), and
+    ``unet``, ``vae``, ``image_encoder``, ``scheduler``: the configs of diffusers' UNet2DConditionModel,
+    AutoencoderKL, transformers' CLIPVisionConfig and of diffusers' schedulers. ``scheduler`` states what
+    the UNet was trained to predict.
+    """
+
+    # Declared loosely: diffusers' and transformers' classes carry no usable types.
+    unet: Any
+    vae: Any
+    image_encoder: Any
+    cc_projection: nn.Linear
+    alphas_cumprod: torch.Tensor
+
+    def __init__(
+        self,
+        unet: nn.Module,
+        vae: nn.Module,
+        image_encoder: nn.Module,
+        cc_projection: nn.Linear,
+        config: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.unet, self.vae = unet, vae
+        self.image_encoder, self.cc_projection = image_encoder, cc_projection
+        self.config = dict(config)
+        scheduler = config["scheduler"]
+        # Computed as the original does: float64 square, rounded to float32 once.
+        betas = torch.linspace(
+            scheduler["beta_start"] ** 0.5,
+            scheduler["beta_end"] ** 0.5,
+            scheduler["num_train_timesteps"],
+            dtype=torch.float64,
+        ).square()
+        self.register_buffer("alphas_cumprod", (1 - betas).cumprod(0).float(), persistent=False)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Zero123:
+        """A network with the shapes of ``config`` and untrained weights."""
+        from diffusers import AutoencoderKL, UNet2DConditionModel
+        from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+        unet = UNet2DConditionModel.from_config(dict(config["unet"]))
+        vae = AutoencoderKL.from_config(dict(config["vae"]))
+        image_encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**config["image_encoder"]))
+        width = image_encoder.config.projection_dim
+        projection = nn.Linear(width + 4, unet.config["cross_attention_dim"])
+        return cls(unet, vae, image_encoder, projection, config)
+
+    @property
+    def family(self) -> Family:
+        return self.config["family"]
+
+    @property
+    def image_size(self) -> int:
+        """Pixels on a side of the images the network takes and gives."""
+        return self.config["image_size"]
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(channels, h, w) of one image's latents."""
+        size = self.image_size // 2 ** (len(self.vae.config["block_out_channels"]) - 1)
+        return self.vae.config["latent_channels"], size, size
+
+    @property
+    def scheduler_config(self) -> dict[str, Any]:
+        """Keyword arguments for any diffusers scheduler that steps with :meth:`predict_noise`.
+
+        Always "epsilon": :meth:`predict_noise` converts. Never clips: clipping x0 would make fusing
+        before a step differ from fusing after it.
+        """
+        return {
+            # Latent diffusion's conventions: the last step ends at alphas_cumprod[0], timesteps end at 1.
+            "set_alpha_to_one": False,
+            "steps_offset": 1,
+            **self.config["scheduler"],
+            "prediction_type": "epsilon",
+            "clip_sample": False,
+            "thresholding": False,
+        }
+
+    @property
+    def device(self) -> torch.device:
+        return self.cc_projection.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.cc_projection.weight.dtype
+
+    def embed_images(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, D) projected CLIP embeddings of (N, 3, H, W) images in [-1, 1]."""
+        size = self.image_encoder.config.image_size
+        # Not antialiased and with aligned corners: what the network was trained on (kornia's defaults then).
+        resized = nn.functional.interpolate(images, (size, size), mode="bicubic", align_corners=True)
+        mean = resized.new_tensor(_CLIP_MEAN)[:, None, None]
+        std = resized.new_tensor(_CLIP_STD)[:, None, None]
+        return self.image_encoder(((resized + 1) / 2 - mean) / std).image_embeds
+
+    def encode_cond_latents(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, 4, h, w) condition latents of (N, 3, H, W) images in [-1, 1].
+
+        The mode of the posterior, *not* multiplied by the scaling factor: the network was trained so.
+        """
+        return self.vae.encode(images).latent_dist.mode()
+
+    def project(self, embeds: torch.Tensor, pose_embeddings: torch.Tensor) -> torch.Tensor:
+        """(N, 1, D) cross-attention tokens of embeddings (N, D) and pose embeddings (N, 4)."""
+        return self.cc_projection(torch.cat([embeds, pose_embeddings.to(embeds)], dim=-1))[:, None]
+
+    def predict_noise(
+        self,
+        latents: torch.Tensor,
+        timestep: int | torch.Tensor,
+        tokens: torch.Tensor,
+        cond_latents: torch.Tensor,
+    ) -> torch.Tensor:
+        """(N, 4, h, w) predicted noise (epsilon), whatever the network was trained to predict.
+
+        Args:
+            latents: (N, 4, h, w) noisy, scaled.
+            timestep: an int or an (N,) integer tensor in [0, 1000).
+            tokens: (N, 1, D) from :meth:`project`; zeros for the unconditional prediction.
+            cond_latents: (N, 4, h, w) from :meth:`encode_cond_latents`; zeros for the unconditional one.
+        """
+        timesteps = torch.as_tensor(timestep, device=latents.device).expand(len(latents))
+        output = self.unet(
+            torch.cat([latents, cond_latents], dim=1), timesteps, encoder_hidden_states=tokens
+        ).sample
+        kind = self.config["scheduler"].get("prediction_type", "epsilon")
+        if kind == "epsilon":
+            return output
+        alpha = self.alphas_cumprod[timesteps].to(latents.dtype)[:, None, None, None]
+        if kind == "v_prediction":
+            return alpha.sqrt() * output + (1 - alpha).sqrt() * latents
+        raise ValueError(f"prediction_type must be 'epsilon' or 'v_prediction', got {kind!r}")
+
+    def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) images, about [-1, 1] and not clamped, of scaled latents (N, 4, h, w)."""
+        return self.vae.decode(latents / self.vae.config["scaling_factor"]).sample
+
+    def pose_embedding(self, target: Pose, references: Sequence[Pose]) -> torch.Tensor:
+        """(N, 4) what this checkpoint's family is told of the moves from ``references`` to ``target``."""
+        rows = pose_embedding(target, references, self.family)
+        return torch.from_numpy(rows).to(self.device, self.dtype)

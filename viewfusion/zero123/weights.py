@@ -1,0 +1,132 @@
+"""Weights on disk, of either format, as names, shapes and a way to fetch one tensor at a time.
+
+Enters: a :class:`WeightSource` and a config. Leaves: a frozen :class:`Zero123` whose parameters are the
+source's tensors; nothing of the network's size is allocated before the shapes are known to agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from viewfusion.errors import ViewFusionError
+
+from .model import Zero123
+from .untrusted import shown
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """Weights that lie in ``path``, under the names of :meth:`Zero123.state_dict`.
+
+    Args:
+        path: the file or folder, for messages.
+        shapes: name -> shape, known without reading any tensor.
+        fetch: name -> tensor on the CPU; may be a view of a memory-mapped file.
+        unexpected: names in the file that no part of the model answers to.
+    """
+
+    path: Path
+    shapes: Mapping[str, Shape]
+    fetch: Callable[[str], torch.Tensor]
+    unexpected: tuple[str, ...] = ()
+
+
+def meta_model(config: Mapping[str, Any], path: Path) -> Zero123:
+    """A model that has shapes and no memory.
+
+    Raises:
+        ViewFusionError: the libraries cannot build these networks; ``path`` is named as the culprit.
+    """
+    try:
+        with torch.device("meta"):
+            return Zero123.from_config(config)
+    except Exception as error:  # whatever the libraries raise over an odd config
+        raise ViewFusionError(
+            f"{path}: its config describes no network that can be built ({shown([error])}); "
+            "use the config the checkpoint was published with"
+        ) from error
+
+
+def check_shapes(source: WeightSource, model: Zero123) -> None:
+    """Raise ViewFusionError unless ``source`` has exactly the weights of ``model``."""
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    missing = [name for name in wanted if name not in source.shapes]
+    unexpected = [*source.unexpected, *(name for name in source.shapes if name not in wanted)]
+    wrong = [
+        f"{name} is {source.shapes[name]} where {shape} is wanted"
+        for name, shape in wanted.items()
+        if name in source.shapes and source.shapes[name] != shape
+    ]
+    found = [
+        f"{len(names)} {kind} ({shown(names)})"
+        for kind, names in (("missing", missing), ("unexpected", unexpected), ("wrongly shaped", wrong))
+        if names
+    ]
+    if found:
+        raise ViewFusionError(
+            f"{source.path}: the weights do not fit the config: {'; '.join(found)}; "
+            "this looks like a checkpoint of another model, or the config of another checkpoint"
+        )
+
+
+def load_weights(
+    source: WeightSource, config: Mapping[str, Any], device: torch.device, dtype: torch.dtype
+) -> Zero123:
+    """The frozen model of ``config`` with the weights of ``source``, in eval mode.
+
+    Raises:
+        ViewFusionError: names or shapes disagree, a weight is not finite in ``dtype``.
+    """
+    skeleton = meta_model(config, source.path)
+    check_shapes(source, skeleton)
+    state = {}
+    for name in skeleton.state_dict():
+        tensor = _converted(source, name, dtype)
+        state[name] = tensor.to(device)
+    skeleton.load_state_dict(state, strict=True, assign=True)
+    embeddings: Any = skeleton.image_encoder.get_submodule("vision_model.embeddings")
+    embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
+    # Made anew off the meta device, for the buffers that are computed and not stored.
+    model = Zero123(
+        skeleton.unet, skeleton.vae, skeleton.image_encoder, skeleton.cc_projection, skeleton.config
+    ).to(device)
+    unfilled = [name for name, value in [*model.named_parameters(), *model.named_buffers()] if value.is_meta]
+    if unfilled:
+        raise ViewFusionError(
+            f"{source.path}: its config asks for parts that no checkpoint fills ({shown(unfilled)}); "
+            "use the config the checkpoint was published with"
+        )
+    return model.eval().requires_grad_(False)
+
+
+def _converted(source: WeightSource, name: str, dtype: torch.dtype) -> torch.Tensor:
+    """One weight as contiguous ``dtype``; ViewFusionError if it holds NaN, infinity or no floats."""
+    try:
+        tensor = source.fetch(name)
+    except Exception as error:  # a file that changed or whose disk fails while it is read
+        raise ViewFusionError(
+            f"{source.path}: {name} cannot be read ({shown([error])}); fetch the checkpoint again"
+        ) from error
+    if not tensor.is_floating_point():
+        raise ViewFusionError(
+            f"{source.path}: {name} holds {tensor.dtype} where floating-point numbers are wanted; "
+            "quantised exports are not supported, use a float16 or float32 one"
+        )
+    converted = tensor.to(dtype).contiguous()
+    # One pass without temporaries: the extremes are finite only where all is.
+    if converted.numel() and not torch.stack(torch.aminmax(converted)).isfinite().all():
+        raise ViewFusionError(
+            f"{source.path}: {name} holds a value that is not finite in {str(dtype)[6:]}; "
+            "the file is damaged or its training diverged, fetch it again"
+        )
+    if converted.data_ptr() % 64:
+        # Kernels choose their arithmetic by alignment; so a model computes the same from any file.
+        converted = converted.clone()
+    return converted
