@@ -1,0 +1,143 @@
+"""The fused denoiser and the sampling loop, on closed-form denoisers: identities, counts, known answers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from viewfusion.fusion import Conditions, FusedDenoiser, ViewNoise, fuse, sample, view_generator
+from viewfusion.solvers import make_scheduler, reference_timesteps
+
+SHAPE = (4, 8, 8)
+
+
+def bent(latents, timestep, tokens, cond_latents):
+    """A nonlinear "network" in closed form; row n depends on row n alone, zeros give a prediction too."""
+    return torch.tanh(latents + cond_latents + tokens.mean((1, 2))[:, None, None, None]) + 0.1 * latents
+
+
+def conditions(references=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.rand(references, generator=generator, dtype=torch.float64)
+    return Conditions(
+        torch.randn((references, 1, 5), generator=generator),
+        torch.randn((references, *SHAPE), generator=generator),
+        (weights / weights.sum()).tolist(),
+    )
+
+
+def test_one_reference_without_guidance_is_the_network_itself():
+    told = conditions(1)
+    latents = torch.randn(1, *SHAPE)
+    predicted = FusedDenoiser(bent, told, guidance_scale=1.0)(latents, 10)
+    torch.testing.assert_close(predicted, bent(latents, 10, told.tokens, told.cond_latents))
+
+
+@pytest.mark.parametrize("references", [1, 3, 25])
+def test_a_step_costs_one_evaluation_per_reference_and_one_more(references):
+    rows = []
+
+    def counting(latents, timestep, tokens, cond_latents):
+        rows.append(len(latents))
+        return bent(latents, timestep, tokens, cond_latents)
+
+    denoiser = FusedDenoiser(counting, conditions(references))
+    denoiser(torch.zeros(1, *SHAPE), 500)
+    denoiser(torch.zeros(1, *SHAPE), 400)
+    assert rows == [references + 1, references + 1]
+    assert denoiser.evaluations == 2 * (references + 1)
+
+
+def test_sharing_the_unconditional_branch_equals_guiding_each_reference(scheduler_config):
+    """Identity 1: the unconditional prediction is the same for every reference."""
+    told, latents, scale = conditions(4), torch.randn(1, *SHAPE), 3.0
+    guided = []
+    for n in range(4):
+        positive = bent(latents, 7, told.tokens[n : n + 1], told.cond_latents[n : n + 1])
+        negative = bent(latents, 7, torch.zeros(1, 1, 5), torch.zeros(1, *SHAPE))
+        guided.append(negative + scale * (positive - negative))
+    expected = fuse(torch.cat(guided), torch.tensor(told.weights, dtype=torch.float32))
+    torch.testing.assert_close(FusedDenoiser(bent, told, scale)(latents, 7), expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["ddim", "dpm++"])
+def test_fusing_before_a_step_equals_fusing_after_it(solver, scheduler_config):
+    """Identity 2: a solver step is affine in the predicted noise. Two steps, so multistep solvers count."""
+    told, latents = conditions(3), torch.randn(1, *SHAPE)
+    weights = torch.tensor(told.weights, dtype=torch.float32)
+    fused = make_scheduler(solver, scheduler_config, 20)
+    apart = [make_scheduler(solver, scheduler_config, 20) for _ in range(3)]
+    before = after = latents
+    for timestep in fused.timesteps[:4]:
+        each = bent(before.expand(3, -1, -1, -1), timestep, told.tokens, told.cond_latents)
+        stepped = [s.step(each[n : n + 1], timestep, after).prev_sample for n, s in enumerate(apart)]
+        after = fuse(torch.cat(stepped), weights)
+        before = fused.step(fuse(each, weights), timestep, before).prev_sample
+        torch.testing.assert_close(before, after, atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("solver", ["ddim", "dpm++", "ddim-reference"])
+def test_sampling_finds_the_image_of_a_perfect_denoiser(solver, scheduler_config):
+    """If the network knows the clean latents, every solver arrives there."""
+    clean = torch.randn(1, *SHAPE).clamp(-2, 2)
+    scheduler = make_scheduler(solver, scheduler_config, 25)
+
+    def perfect(latents, timestep):
+        alpha = scheduler.alphas_cumprod[timestep]
+        return (latents - alpha.sqrt() * clean) / (1 - alpha).sqrt()
+
+    noise = ViewNoise(view_generator(0, 1), SHAPE)
+    found = sample(perfect, scheduler, noise.initial(), noise.step, eta=0.0)
+    # DDIM stops at alphas_cumprod[0], where a noise of standard deviation 0.03 is left.
+    torch.testing.assert_close(found, clean, atol=0.15, rtol=0.0)
+
+
+@pytest.mark.parametrize(("solver", "steps", "run"), [("ddim", 50, 50), ("dpm++", 13, 13), ("ddim", 30, 30)])
+def test_the_steps_run_are_the_steps_asked_for(solver, steps, run, scheduler_config):
+    seen = []
+    scheduler = make_scheduler(solver, scheduler_config, steps)
+    sample(
+        lambda latents, timestep: torch.zeros_like(latents),
+        scheduler,
+        torch.zeros(1, *SHAPE),
+        lambda: torch.zeros(1, *SHAPE),
+        on_step=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(i, run) for i in range(1, run + 1)]
+
+
+def test_seventy_five_reference_steps_are_seventy_six():
+    timesteps = reference_timesteps(75)
+    assert (len(timesteps), int(timesteps[0]), int(timesteps[-1])) == (76, 976, 1)
+
+
+def test_noise_depends_on_seed_and_view_alone():
+    def draws(seed, view):
+        noise = ViewNoise(view_generator(seed, view), SHAPE)
+        return torch.cat([noise.initial(), noise.step()])
+
+    assert torch.equal(draws(0, 3), draws(0, 3))
+    for other in [(0, 4), (1, 3), (1, 2), (3, 0)]:
+        assert not torch.equal(draws(0, 3), draws(*other))
+
+
+def test_independent_noise_loses_the_variance_that_averaging_takes():
+    weights = [0.5, 0.3, 0.2]
+    noise = ViewNoise(view_generator(0, 0), (4, 64, 64), weights, "independent")
+    drawn = torch.cat([noise.step() for _ in range(20)])
+    assert drawn.var().item() == pytest.approx(0.25 + 0.09 + 0.04, rel=0.02)
+    assert noise.initial().var().item() == pytest.approx(1.0, rel=0.05)
+
+
+def test_deterministic_ddim_draws_no_step_noise(scheduler_config):
+    def forbidden():
+        raise AssertionError("drew step noise")
+
+    scheduler = make_scheduler("ddim", scheduler_config, 5)
+    sample(lambda x, t: torch.zeros_like(x), scheduler, torch.zeros(1, *SHAPE), forbidden, eta=0.0)
+
+
+@pytest.mark.parametrize("weights", [[0.5, 0.4], [0.5, 0.25, 0.25]])
+def test_conditions_refuse_what_does_not_fit(weights):
+    with pytest.raises(ValueError, match=r"sum to 1|one row per reference"):
+        Conditions(torch.zeros(2, 1, 5), torch.zeros(2, *SHAPE), weights)

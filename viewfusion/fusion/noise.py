@@ -1,0 +1,63 @@
+"""Where a view's randomness comes from.
+
+Enters: a seed and a view's index. Leaves: its starting noise and its step noises, the same on every run
+whatever was made before it, so that an interrupted run goes on exactly where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from .denoiser import fuse
+
+NOISE_SHARING = ("shared", "independent")
+"""Step noise: one draw for all references, or one each, averaged with their weights (variance shrinks)."""
+
+
+def view_generator(seed: int, view: int) -> torch.Generator:
+    """A CPU generator that depends on (seed, view) alone."""
+    # SeedSequence mixes the two; seed + view would make view 1 of seed 0 equal view 0 of seed 1.
+    state = np.random.SeedSequence([seed, view]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) & (2**63 - 1))
+
+
+class ViewNoise:
+    """The noise of one view, drawn in order from one CPU generator.
+
+    Args:
+        generator: on the CPU, so that devices agree.
+        shape: (4, h, w) of one view's latents.
+        weights: the references' weights, for ``sharing="independent"``.
+        sharing: one of :data:`NOISE_SHARING`.
+        device, dtype: of what is returned.
+    """
+
+    def __init__(
+        self,
+        generator: torch.Generator,
+        shape: Sequence[int],
+        weights: Sequence[float] = (1.0,),
+        sharing: str = "shared",
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.generator, self.shape = generator, tuple(shape)
+        self.weights, self.sharing = torch.tensor(weights, dtype=torch.float32), sharing
+        self.device, self.dtype = device, dtype
+
+    def initial(self) -> torch.Tensor:
+        """(1, 4, h, w) standard normal x_T; drawn first."""
+        return self._draw(1)
+
+    def step(self) -> torch.Tensor:
+        """(1, 4, h, w) the next step's noise; of unit variance only when shared."""
+        if self.sharing == "shared":
+            return self._draw(1)
+        return fuse(self._draw(len(self.weights)), self.weights.to(self.device, self.dtype))
+
+    def _draw(self, rows: int) -> torch.Tensor:
+        noise = torch.randn((rows, *self.shape), generator=self.generator)
+        return noise.to(self.device, self.dtype)

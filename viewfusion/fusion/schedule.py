@@ -1,0 +1,80 @@
+"""The order of generation and what each target sees: the autoregressive half of the method.
+
+Enters: a :class:`~viewfusion.geometry.Trajectory`. Leaves: one :class:`Target` per view to make, each with
+its references and their weights, in the order they are made. No network is needed to know it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from viewfusion.geometry import Pose, Trajectory, angular_distance, azimuth_distance
+
+from .weights import path_input_share, ring_input_share, softmax_of_distances
+
+
+@dataclass(frozen=True)
+class FusionRules:
+    """The method's own constants; the defaults are those of the released code.
+
+    Args:
+        window: radians; a generated view this far from the target or farther is no reference for it.
+        input_temperature: how slowly the input fades along the order (tau_c).
+        reference_temperature: how evenly generated views count (tau_g).
+        weight_form: see :data:`~viewfusion.fusion.weights.WEIGHT_FORMS`.
+    """
+
+    window: float = math.radians(125.0)
+    input_temperature: float = 0.5
+    reference_temperature: float = 1.0
+    weight_form: str = "max"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One view to make.
+
+    Args:
+        view: its index in the trajectory.
+        references: indices of the views it is denoised from; all are made before it.
+        weights: theirs, summing to 1.
+    """
+
+    view: int
+    references: tuple[int, ...]
+    weights: tuple[float, ...]
+
+
+def schedule(trajectory: Trajectory, rules: FusionRules | None = None) -> tuple[Target, ...]:
+    """Every target of ``trajectory`` with its references and weights, in the order of generation."""
+    rules = rules or FusionRules()
+    return tuple(_target(trajectory, place, rules) for place in range(1, len(trajectory.order) + 1))
+
+
+def _target(trajectory: Trajectory, place: int, rules: FusionRules) -> Target:
+    """The ``place``-th target, counted from 1."""
+    views, count = trajectory.views, trajectory.num_inputs
+    view = trajectory.order[place - 1]
+    distance = azimuth_distance if trajectory.kind == "ring" else angular_distance
+    to_made = {other: distance(views[view], views[other]) for other in trajectory.order[: place - 1]}
+    usable = {other: d for other, d in to_made.items() if d < rules.window}
+    share = _input_share(trajectory, place, rules) if usable else 1.0
+    among_inputs = softmax_of_distances(
+        [angular_distance(views[view], pose) for pose in trajectory.inputs],
+        rules.reference_temperature,
+        rules.weight_form,
+    )
+    among_made = softmax_of_distances(list(usable.values()), rules.reference_temperature, rules.weight_form)
+    weights = np.concatenate([share * among_inputs, (1 - share) * among_made])
+    return Target(view, (*range(count), *usable), tuple(weights.tolist()))
+
+
+def _input_share(trajectory: Trajectory, place: int, rules: FusionRules) -> float:
+    if trajectory.kind == "ring":
+        views = len(trajectory.order) + 1
+        return ring_input_share(place, views, rules.input_temperature, trajectory.num_inputs)
+    target: Pose = trajectory.views[trajectory.order[place - 1]]
+    return path_input_share(angular_distance(target, trajectory.inputs[0]), rules.input_temperature)
