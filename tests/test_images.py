@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import contextlib
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from viewfusion.errors import ViewFusionError
+from viewfusion.preprocessing import over_white, prepare_image, read_image, rgba_from_array, rgba_from_pil
+
+PHOTOS = Path(__file__).parents[1] / "data" / "real_images"
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def quadrants() -> np.ndarray:
+    """(32, 48, 3): red and green above, blue and white below."""
+    picture = np.empty((32, 48, 3), np.uint8)
+    picture[:16, :24], picture[:16, 24:], picture[16:, :24], picture[16:, 24:] = RED, GREEN, BLUE, WHITE
+    return picture
+
+
+def corners(rgba: np.ndarray) -> list[tuple[int, ...]]:
+    """Top left, top right, bottom left, bottom right as primaries."""
+    picked = rgba[[4, 4, -5, -5], [4, -5, 4, -5], :3]
+    return [tuple(int(level > 127) * 255 for level in colour) for colour in picked]
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ViewFusionError) as caught:
+        read_image(path)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert path.name in text
+    return text
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tiff", "gif", "ppm", "tga"])
+def test_formats(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(quadrants()).save(path)
+    rgba = read_image(path)
+    assert rgba.shape == (32, 48, 4)
+    assert rgba.dtype == np.uint8
+    assert rgba.flags.writeable
+    assert (rgba[..., 3] == 255).all()
+    assert corners(rgba) == [RED, GREEN, BLUE, WHITE]
+
+
+# What a viewer must show of a stored picture, by the definition of each orientation.
+ORIENTATIONS = {
+    1: [RED, GREEN, BLUE, WHITE],
+    2: [GREEN, RED, WHITE, BLUE],
+    3: [WHITE, BLUE, GREEN, RED],
+    4: [BLUE, WHITE, RED, GREEN],
+    5: [RED, BLUE, GREEN, WHITE],
+    6: [BLUE, RED, WHITE, GREEN],
+    7: [WHITE, GREEN, BLUE, RED],
+    8: [GREEN, WHITE, RED, BLUE],
+}
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+def test_exif_orientation(tmp_path: Path, orientation: int, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(quadrants()).save(path, exif=exif)
+    rgba = read_image(path)
+    assert rgba.shape == ((32, 48, 4) if orientation < 5 else (48, 32, 4))
+    assert corners(rgba) == ORIENTATIONS[orientation]
+
+
+def test_damaged_exif_is_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(quadrants()).save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xffrubbish")
+    assert corners(read_image(path)) == [RED, GREEN, BLUE, WHITE]
+
+
+def test_palette_with_transparency(tmp_path: Path) -> None:
+    image = Image.new("P", (20, 16))
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.paste(1, (0, 0, 10, 16))
+    image.save(tmp_path / "a.png", transparency=0)
+    rgba = read_image(tmp_path / "a.png")
+    assert tuple(rgba[0, 0]) == (200, 100, 50, 255)
+    assert rgba[0, 19, 3] == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"),
+    [
+        ("L", 77, (77, 77, 77, 255)),
+        ("1", 1, (255, 255, 255, 255)),
+        ("LA", (77, 128), (77, 77, 77, 128)),
+        ("RGBA", (9, 8, 7, 6), (9, 8, 7, 6)),
+        ("I;16", 257 * 77, (77, 77, 77, 255)),
+        ("I", 257 * 77, (77, 77, 77, 255)),
+        ("F", 0.2, (51, 51, 51, 255)),
+        ("CMYK", (0, 255, 255, 0), (255, 0, 0, 255)),
+        ("YCbCr", (255, 128, 128), (255, 255, 255, 255)),
+    ],
+)
+def test_modes(tmp_path: Path, mode: str, colour: int, expected: tuple[int, ...]) -> None:
+    path = tmp_path / "a.tiff"
+    Image.new(mode, (20, 16), colour).save(path)
+    assert {tuple(int(level) for level in pixel) for pixel in read_image(path).reshape(-1, 4)} == {expected}
+
+
+def test_cmyk_jpeg(tmp_path: Path) -> None:
+    Image.fromarray(quadrants()).convert("CMYK").save(tmp_path / "a.jpg")
+    assert corners(read_image(tmp_path / "a.jpg")) == [RED, GREEN, BLUE, WHITE]
+
+
+def test_sixteen_bit_rgba_png(tmp_path: Path) -> None:
+    row = b"\0" + struct.pack(">4H", 65535, 0x8080, 0, 0x4040) * 20
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 20, 16, 16, 6, 0, 0, 0)),
+        (b"IDAT", zlib.compress(row * 16)),
+        (b"IEND", b""),
+    ]
+    (tmp_path / "a.png").write_bytes(png(chunks))
+    assert tuple(read_image(tmp_path / "a.png")[0, 0]) == (255, 128, 0, 64)
+
+
+def test_floats_beyond_one_are_refused(tmp_path: Path) -> None:
+    Image.new("F", (20, 16), 3.5).save(tmp_path / "a.tiff")
+    assert "outside 0 ... 1" in refusal(tmp_path / "a.tiff")
+
+
+def test_colour_profile_is_applied(tmp_path: Path) -> None:
+    # In a profile made of sRGB with red and blue swapped, "red" is what sRGB calls blue.
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = srgb.replace(b"rXYZ", b"????").replace(b"bXYZ", b"rXYZ").replace(b"????", b"bXYZ")
+    swapped = swapped.replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
+    image = Image.new("RGBA", (20, 16), (255, 0, 0, 100))
+    image.save(tmp_path / "a.png", icc_profile=swapped)
+    red, green, blue, alpha = (int(level) for level in read_image(tmp_path / "a.png")[0, 0])
+    assert red < 3
+    assert green < 3
+    assert blue > 252
+    assert alpha == 100
+    image.save(tmp_path / "b.png", icc_profile=b"not a profile")
+    assert tuple(read_image(tmp_path / "b.png")[0, 0]) == (255, 0, 0, 100)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tiff"])
+def test_first_frame_of_an_animation(tmp_path: Path, suffix: str) -> None:
+    frames = [Image.new("RGB", (20, 16), colour) for colour in (RED, GREEN, BLUE)]
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+    assert corners(read_image(tmp_path / f"a.{suffix}"))[0] == RED
+
+
+def test_refuses_what_is_no_image_file(tmp_path: Path) -> None:
+    assert "no such file" in refusal(tmp_path / "none.png")
+    (tmp_path / "folder.png").mkdir()
+    assert "folder" in refusal(tmp_path / "folder.png")
+    (tmp_path / "empty.png").touch()
+    assert "empty" in refusal(tmp_path / "empty.png")
+    (tmp_path / "text.png").write_text("hello" * 100)
+    assert "not an image" in refusal(tmp_path / "text.png")
+    (tmp_path / "page.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n%%EndComments\n")
+    assert "PostScript" in refusal(tmp_path / "page.eps")
+    with pytest.raises(ViewFusionError):
+        read_image("nul\0byte.png")
+
+
+def test_refuses_sizes_nothing_can_be_made_of(tmp_path: Path) -> None:
+    for width, height in ((1, 1), (15, 400), (400, 15)):
+        Image.new("RGB", (width, height)).save(tmp_path / "a.png")
+        assert f"{width} x {height}" in refusal(tmp_path / "a.png")
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").shape == (16, 16, 4)
+
+
+def png(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    out = b"\x89PNG\r\n\x1a\n"
+    for kind, data in chunks:
+        out += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return out
+
+
+@pytest.mark.parametrize("side", [7_072, 12_000, 20_000, 2**31 - 1])
+def test_refuses_bombs_by_their_header(tmp_path: Path, side: int) -> None:
+    header = (b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(png([header, (b"IDAT", zlib.compress(b"\0")), (b"IEND", b"")]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "50 megapixels or less" in refusal(tmp_path / "a.png")
+
+
+def test_refuses_text_bombs(tmp_path: Path) -> None:
+    header = (b"IHDR", struct.pack(">IIBBBBB", 20, 20, 8, 2, 0, 0, 0))
+    text = (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(30_000_000)))
+    (tmp_path / "a.png").write_bytes(png([header, text, (b"IEND", b"")]))
+    assert "cannot be read" in refusal(tmp_path / "a.png") or "not an image" in refusal(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "bmp", "tiff"])
+def test_truncated_files_are_refused_or_whole(tmp_path: Path, suffix: str) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(rng.integers(0, 256, (24, 40, 3), np.uint8)).save(path)
+    data, whole = path.read_bytes(), read_image(path)
+    complaints = []
+    for length in [*range(1, 80), *range(80, len(data), max(1, len(data) // 150))]:
+        path.write_bytes(data[:length])
+        try:
+            rgba = read_image(path)
+        except ViewFusionError as error:
+            complaints.append(str(error))
+        else:
+            # Only trailing bytes that hold no pixels may be missing.
+            assert np.array_equal(rgba, whole), length
+    assert len(complaints) > 100
+    assert not any("\n" in complaint for complaint in complaints)
+
+
+def test_flipped_bytes_never_escape_as_other_errors(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for suffix in ("png", "jpg", "webp", "gif", "tiff"):
+        path = tmp_path / f"a.{suffix}"
+        Image.fromarray(quadrants()).save(path)
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        for _ in range(60):
+            broken = data.copy()
+            broken[rng.integers(0, min(len(data), 400), 3)] = rng.integers(0, 256, 3)
+            path.write_bytes(broken.tobytes())
+            with contextlib.suppress(ViewFusionError):
+                assert read_image(path).shape[2] == 4
+
+
+def test_refuses_full_transparency(tmp_path: Path) -> None:
+    Image.new("RGBA", (20, 20), (9, 9, 9, 0)).save(tmp_path / "a.png")
+    assert "fully transparent" in refusal(tmp_path / "a.png")
+
+
+def test_arrays() -> None:
+    grey = np.full((16, 20), 7, np.uint8)
+    for array in (grey, grey[..., None], np.dstack([grey] * 3)):
+        rgba = rgba_from_array(array)
+        assert rgba.shape == (16, 20, 4)
+        assert tuple(rgba[0, 0]) == (7, 7, 7, 255)
+    original = np.dstack([grey] * 4)
+    rgba_from_array(original)[:] = 0
+    assert (original == 7).all()
+    for bad in (
+        grey.astype(float),
+        np.zeros((4, 16, 20), np.uint8),
+        grey[0],
+        np.zeros((16, 20, 2), np.uint8),
+    ):
+        with pytest.raises(ViewFusionError, match="uint8 array"):
+            rgba_from_array(bad)
+    with pytest.raises(ViewFusionError, match="pixels"):
+        rgba_from_array(np.zeros((0, 5), np.uint8))
+
+
+def test_over_white_by_hand() -> None:
+    rgba = np.array([[[0, 100, 255, 255], [0, 100, 255, 0], [0, 100, 255, 51]]], np.uint8)
+    # 51 / 255 = 0.2: 0.2 * 0 + 0.8 * 255 = 204, 0.2 * 100 + 204 = 224.
+    assert over_white(rgba).tolist() == [[[0, 100, 255], [255, 255, 255], [204, 224, 255]]]
+
+
+@pytest.mark.parametrize("path", sorted([*PHOTOS.glob("*.png"), *PHOTOS.glob("*.jpg")]), ids=lambda p: p.name)
+def test_shipped_photographs(path: Path) -> None:
+    prepared = prepare_image(path, 64)
+    assert path.name in (PHOTOS / "README.md").read_text(encoding="utf-8")
+    assert prepared.rgba.shape == (64, 64, 4)
+    assert 0.05 < (prepared.rgba[..., 3] > 127).mean() < 0.6
+    plain = path.suffix == ".jpg"
+    assert prepared.method == ("plain-background" if plain else "alpha")
+    assert len(prepared.warnings) == int(plain)
+    assert max(read_image(path).shape) <= 512
+
+
+def test_prepared_image_is_the_same_from_every_kind_of_source() -> None:
+    path = PHOTOS / "chair.png"
+    prepared = prepare_image(path, 48)
+    others = [prepare_image(str(path), 48), prepare_image(read_image(path), 48)]
+    with Image.open(path) as opened:
+        others.append(prepare_image(opened, 48))
+    assert all(np.array_equal(prepared.rgba, other.rgba) for other in others)
+    image = prepared.image
+    assert image.shape == (1, 3, 48, 48)
+    assert image.is_floating_point()
+    assert image[0, :, 0, 0].tolist() == [1, 1, 1]
+    assert np.allclose(
+        (image[0].numpy().transpose(1, 2, 0) + 1) * 127.5, over_white(prepared.rgba), atol=1e-3
+    )
+
+
+def test_prepare_image_names_the_source(tmp_path: Path) -> None:
+    path = tmp_path / "busy.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8)).save(path)
+    with pytest.raises(ViewFusionError, match=r"busy\.png: the background is not plain"):
+        prepare_image(path, 64)
+    with pytest.raises(ViewFusionError, match="got int"):
+        prepare_image(3, 64)  # type: ignore[arg-type]
+    with pytest.raises(ViewFusionError, match="size >= 8"):
+        prepare_image(PHOTOS / "chair.png", 2)
+
+
+def test_pil_images_keep_their_pixels() -> None:
+    image = Image.fromarray(quadrants())
+    assert np.array_equal(rgba_from_pil(image)[..., :3], quadrants())
+    with pytest.raises(ViewFusionError, match="image: only 3 x 3 pixels"):
+        rgba_from_pil(Image.new("RGB", (3, 3)))
+
+
+def test_import_is_light() -> None:
+    code = "import sys, viewfusion.preprocessing; sys.exit('torch' in sys.modules)"
+    root = Path(__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

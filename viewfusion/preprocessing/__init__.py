@@ -1,0 +1,78 @@
+"""Preprocessing: a file somebody has goes in, the square picture that the model expects comes out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from ..errors import ViewFusionError
+from .cutout import Cutout, cut_out
+from .framing import FRAME_FRACTION, frame
+from .images import over_white, read_image, rgba_from_array, rgba_from_pil
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "FRAME_FRACTION",
+    "Cutout",
+    "PreparedImage",
+    "cut_out",
+    "frame",
+    "over_white",
+    "prepare_image",
+    "read_image",
+    "rgba_from_array",
+    "rgba_from_pil",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedImage:
+    """An input view as the model expects it.
+
+    Attributes:
+        rgba: (size, size, 4) uint8, straight alpha: the object, centred, in its frame.
+        method: where its outline comes from, see :class:`Cutout`.
+        warnings: whole phrases a person should see.
+    """
+
+    rgba: np.ndarray
+    method: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> torch.Tensor:
+        """(1, 3, size, size) float32 in [-1, 1], over white, on the CPU."""
+        import torch
+
+        pixels = torch.from_numpy(over_white(self.rgba)).permute(2, 0, 1)[None]
+        return pixels.float() / 127.5 - 1
+
+
+def prepare_image(source: str | Path | Image.Image | np.ndarray, size: int) -> PreparedImage:
+    """Read, cut out and frame ``source`` (a file, a Pillow image or a uint8 array) at ``size`` pixels a side.
+
+    Raises:
+        ViewFusionError: the source is no usable image, its background is not removed and not plain and light,
+            or ``size`` is below 8.
+    """
+    if isinstance(source, np.ndarray):
+        name, rgba = "image", rgba_from_array(source)
+    elif isinstance(source, Image.Image):
+        name, rgba = "image", rgba_from_pil(source)
+    elif isinstance(source, str | os.PathLike):
+        name, rgba = str(source), read_image(source)
+    else:
+        kind = type(source).__name__
+        raise ViewFusionError(f"expected a path, a Pillow image or a uint8 array, got {kind}")
+    try:
+        cutout = cut_out(rgba)
+        return PreparedImage(frame(cutout.rgba, size), cutout.method, cutout.warnings)
+    except ViewFusionError as error:
+        raise ViewFusionError(f"{name}: {error}") from None
