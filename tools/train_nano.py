@@ -1,0 +1,281 @@
+"""Train zero123-nano from scratch: the autoencoder first, then everything else.
+
+    python tools/make_dataset.py --out STATE/objects
+    python tools/train_nano.py autoencoder --data STATE/objects --state STATE --minutes 12
+    python tools/train_nano.py diffusion --data STATE/objects --state STATE --minutes 100
+    python tools/train_nano.py export --state STATE --out zero123_ckpts/zero123-nano
+
+Every stage resumes from its last checkpoint in STATE; its learning rate falls to zero at ``--minutes`` of
+training time in all, so a run may be stopped and started in slices. Dotted overrides
+(``diffusion.lr=1e-3``) change the YAML.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
+from torch.nn import functional
+
+from viewfusion.zero123.model import Zero123
+
+CONFIG = Path(__file__).resolve().parents[1] / "configs/training/zero123-nano.yaml"
+
+
+def load_dataset(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (M, V, size, size, 3) uint8 and poses (M, V, 3) of every shard in ``folder``."""
+    shards = [np.load(path) for path in sorted(folder.glob("objects-?????.npz"))]
+    if not shards:
+        raise SystemExit(f"no objects-*.npz in {folder}; make them with tools/make_dataset.py")
+    images = torch.from_numpy(np.concatenate([shard["images"] for shard in shards]))
+    return images, torch.from_numpy(np.concatenate([shard["poses"] for shard in shards]))
+
+
+def to_float(images: torch.Tensor) -> torch.Tensor:
+    """(N, H, W, 3) uint8 -> (N, 3, H, W) float in [-1, 1]."""
+    return images.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+class Endless(torch.utils.data.IterableDataset):
+    """A generator: the training modules draw their own batches from memory."""
+
+    def __iter__(self):
+        while True:
+            yield 0
+
+
+class TimedModule(pl.LightningModule):
+    """Manual optimisation with a learning rate that falls to zero as the time budget runs out."""
+
+    def __init__(self, settings: DictConfig, minutes: float) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.settings, self.budget = settings, 60 * minutes
+        self.register_buffer("trained_seconds", torch.zeros((), dtype=torch.float64))
+        self._clock: float | None = None
+        self.losses: list[float] = []
+
+    def tick(self, optimizer) -> None:
+        """Add the time since the last step (a pause between two runs does not count); set the rates."""
+        now = time.monotonic()
+        self.trained_seconds += min(now - self._clock, 60) if self._clock else 0
+        self._clock = now
+        left = 1 - float(self.trained_seconds) / self.budget
+        warm = min(1.0, (self.global_step + 1) / self.settings.warmup_steps)
+        for group in optimizer.param_groups:
+            group["lr"] = self.settings.lr * warm * max(0.0, min(1.0, 1.6 * left))
+        if left <= 0:
+            self.trainer.should_stop = True
+
+    def configure_optimizers(self):
+        settings, weights = self.settings, [p for p in self.parameters() if p.requires_grad]
+        return torch.optim.AdamW(
+            weights, lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.98)
+        )
+
+    def training_step(self, batch, batch_index):
+        loss, optimizer = self.loss(), self.optimizers()
+        self.tick(optimizer)
+        self.manual_backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        self.losses.append(float(loss.detach()))
+        if batch_index % 50 == 49:
+            mean, minutes = np.mean(self.losses), float(self.trained_seconds) / 60
+            print(f"step {self.global_step} {minutes:.1f} min loss {mean:.4f}", flush=True)
+            self.losses.clear()
+
+    def loss(self) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class AutoencoderModule(TimedModule):
+    def __init__(self, model: Zero123, images: torch.Tensor, settings: DictConfig, minutes: float) -> None:
+        super().__init__(settings, minutes)
+        self.vae = model.vae
+        self.images = images.flatten(0, 1)
+
+    def loss(self) -> torch.Tensor:
+        rows = torch.randint(len(self.images), (self.settings.batch_size,))
+        images = to_float(self.images[rows]).to(self.device)
+        posterior = self.vae.encode(images).latent_dist
+        error = opponent(self.vae.decode(posterior.sample()).sample.float() - images)
+        edges = (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()) / 2
+        kl = posterior.kl().mean() / posterior.mean[0].numel()
+        return error.abs().mean() + error.square().mean() + edges + self.settings.kl_weight * kl
+
+
+def opponent(rgb: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) RGB -> brightness, red-green, blue-yellow.
+
+    Colour is a small part of RGB's variance, and a young autoencoder that is judged in RGB stays grey.
+    """
+    red, green, blue = rgb.unbind(1)
+    return torch.stack([(red + green + blue) / 3, red - green, blue - (red + green) / 2], 1)
+
+
+class DiffusionModule(TimedModule):
+    """UNet, image tower and projection; the frozen autoencoder's latents are computed once."""
+
+    def __init__(self, model: Zero123, data, settings: DictConfig, minutes: float) -> None:
+        super().__init__(settings, minutes)
+        self.unet, self.image_encoder = model.unet, model.image_encoder
+        self.cc_projection = model.cc_projection
+        self.model = [model]  # in a list: its autoencoder is no part of this module's state
+        self.images, self.poses = data
+        self.latents = encode_all(model, self.images)
+
+    def loss(self) -> torch.Tensor:
+        model, settings = self.model[0], self.settings
+        rows, flip, source, targets = self.draw()
+        embeds = model.embed_images(self.input_images(rows, flip, source))
+        cond = self.latents[flip.long(), rows, source].float()
+        repeat = settings.targets_per_input
+        rows, flip, source = (x.repeat_interleave(repeat) for x in (rows, flip, source))
+        embeds, cond = embeds.repeat_interleave(repeat, 0), cond.repeat_interleave(repeat, 0)
+        targets = targets.flatten()
+        tokens = model.project(embeds, self.moves(rows, flip, source, targets))
+        keep = (torch.rand(len(rows), device=cond.device) >= settings.unconditional_share).float()
+        tokens, cond = tokens * keep[:, None, None], cond * keep[:, None, None, None]
+        clean = self.latents[flip.long(), rows, targets].float() * model.vae.config["scaling_factor"]
+        t = (1000 * torch.rand(len(rows), device=cond.device) ** settings.timestep_power).long()
+        t = t.clamp(max=999)
+        alpha = model.alphas_cumprod[t][:, None, None, None]
+        noise = torch.randn_like(clean)
+        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+        truth = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
+        output = self.unet(torch.cat([noisy, cond], 1), t, encoder_hidden_states=tokens).sample
+        return functional.mse_loss(output.float(), truth)
+
+    def draw(self):
+        """Objects (B,), mirrored or not (B,), input views (B,), target views (B, T) distinct from it."""
+        objects, views = self.images.shape[:2]
+        count, repeat = self.settings.inputs_per_batch, self.settings.targets_per_input
+        rows, flip = torch.randint(objects, (count,)), torch.rand(count) < 0.5
+        order = torch.rand(count, views).argsort(1)
+        moved = (rows, flip, order[:, 0], order[:, 1 : 1 + repeat])
+        return tuple(x.to(self.latents.device) for x in moved)
+
+    def input_images(self, rows, flip, source) -> torch.Tensor:
+        images = to_float(self.images[rows.cpu(), source.cpu()]).to(self.device)
+        return torch.where(flip[:, None, None, None], images.flip(-1), images)
+
+    def moves(self, rows, flip, source, targets) -> torch.Tensor:
+        """(B, 4) Zero123 pose embeddings; a mirrored object turns the other way."""
+        poses = self.poses.to(rows.device)
+        change = poses[rows, targets] - poses[rows, source]
+        azimuth = torch.where(flip, -change[:, 0], change[:, 0])
+        return torch.stack([-change[:, 1], azimuth.sin(), azimuth.cos(), change[:, 2]], -1)
+
+
+@torch.no_grad()
+def encode_all(model: Zero123, images: torch.Tensor) -> torch.Tensor:
+    """(2, M, V, 4, h, w) float16 unscaled latents of the images and of their mirror images."""
+    flat = images.flatten(0, 1)
+    result = torch.empty(2, len(flat), *model.latent_shape, dtype=torch.float16, device=model.device)
+    for start in range(0, len(flat), 64):
+        batch = to_float(flat[start : start + 64]).to(model.device)
+        for flip in (0, 1):
+            latents = model.encode_cond_latents(batch.flip(-1) if flip else batch)
+            result[flip, start : start + 64] = latents.half()
+    return result.unflatten(1, images.shape[:2])
+
+
+def fit(module: TimedModule, state: Path, name: str, config: DictConfig, ema: float | None) -> None:
+    """Train until the time budget is spent, from the last checkpoint where there is one."""
+    folder = state / name
+    keep = ModelCheckpoint(
+        folder,
+        filename="last",
+        save_last=False,
+        train_time_interval=_minutes(4),
+        enable_version_counter=False,
+    )
+    callbacks = [keep] + ([EMAWeightAveraging(decay=ema)] if ema else [])
+    trainer = pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        precision=config.precision,
+        max_epochs=-1,
+        callbacks=callbacks,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=str(state),
+    )
+    loader = torch.utils.data.DataLoader(Endless(), batch_size=None)
+    last = folder / "last.ckpt"
+    trainer.fit(module, loader, ckpt_path=str(last) if last.exists() else None, weights_only=False)
+    trainer.save_checkpoint(last)
+
+
+def _minutes(count: float):
+    import datetime
+
+    return datetime.timedelta(minutes=count)
+
+
+def trained_model(config: DictConfig, state: Path) -> Zero123:
+    """The model with whatever stages STATE holds: the EMA weights, and the measured latent scale."""
+    model = Zero123.from_config(OmegaConf.to_container(config.model, resolve=True))
+    for name in ("autoencoder", "diffusion"):
+        path = state / name / "last.ckpt"
+        if path.exists():
+            # Our own file; EMAWeightAveraging stores the averaged weights as the state_dict.
+            weights = torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
+            weights.pop("trained_seconds")
+            model.load_state_dict(weights, strict=False)
+    scale = state / "scaling_factor.txt"
+    if scale.exists():
+        factor = float(scale.read_text())
+        model.config["vae"]["scaling_factor"] = factor
+        model.vae.register_to_config(scaling_factor=factor)
+    return model
+
+
+@torch.no_grad()
+def measure_scale(model: Zero123, images: torch.Tensor) -> float:
+    """1 / standard deviation of the latents, so that scaled latents have unit variance."""
+    sample = images.flatten(0, 1)[:: max(1, images.shape[0] * images.shape[1] // 2000)]
+    latents = [model.encode_cond_latents(to_float(part)) for part in sample.split(100)]
+    return 1 / float(torch.cat(latents).std())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("stage", choices=["autoencoder", "diffusion", "export"])
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--config", type=Path, default=CONFIG)
+    parser.add_argument("overrides", nargs="*")
+    args = parser.parse_args()
+    config = OmegaConf.merge(OmegaConf.load(args.config), OmegaConf.from_dotlist(args.overrides))
+    pl.seed_everything(config.seed)
+    model = trained_model(config, args.state)
+    if args.stage == "export":
+        from viewfusion.zero123 import save_zero123
+
+        save_zero123(model, args.out)
+        return
+    images, poses = load_dataset(args.data)
+    if args.stage == "autoencoder":
+        module = AutoencoderModule(model, images, config.autoencoder, args.minutes)
+        fit(module, args.state, "autoencoder", config, ema=None)
+        (args.state / "scaling_factor.txt").write_text(str(measure_scale(model.float(), images)))
+        return
+    model.vae.requires_grad_(False)
+    module = DiffusionModule(model, (images, poses), config.diffusion, args.minutes)
+    fit(module, args.state, "diffusion", config, ema=config.diffusion.ema_decay)
+
+
+if __name__ == "__main__":
+    main()
