@@ -1,0 +1,5 @@
+"""``python -m viewfusion``."""
+
+from viewfusion.cli import main
+
+main()

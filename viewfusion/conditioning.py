@@ -1,0 +1,46 @@
+"""What the network is told of each view it refers to, worked out once in a view's life.
+
+Enters: views' poses and pixels as they appear. Leaves: the ``Conditions`` of a target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from viewfusion.fusion import Conditions, Target
+from viewfusion.geometry import Pose
+from viewfusion.zero123 import Zero123
+
+
+@dataclass
+class ReferenceMemory:
+    """Views that may serve as references.
+
+    Attributes:
+        encodes: how many views were encoded so far; a view nothing refers to never is.
+    """
+
+    model: Zero123
+    encodes: int = 0
+    _views: dict[int, tuple[Pose, torch.Tensor]] = field(default_factory=dict)
+    _encoded: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
+
+    def add(self, index: int, pose: Pose, pixels: torch.Tensor) -> None:
+        """Remember a view: ``pixels`` (1, 3, H, W) in [-1, 1]."""
+        self._views[index] = pose, pixels
+
+    def conditions(self, target: Target, pose: Pose) -> Conditions:
+        """What ``target`` at ``pose`` is denoised from."""
+        encoded = [self._encode(index) for index in target.references]
+        moves = self.model.pose_embedding(pose, [self._views[index][0] for index in target.references])
+        tokens = self.model.project(torch.cat([embeds for embeds, _ in encoded]), moves)
+        return Conditions(tokens, torch.cat([latents for _, latents in encoded]), target.weights)
+
+    def _encode(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if index not in self._encoded:
+            pixels = self._views[index][1].to(self.model.device, self.model.dtype)
+            self._encoded[index] = self.model.embed_images(pixels), self.model.encode_cond_latents(pixels)
+            self.encodes += 1
+        return self._encoded[index]

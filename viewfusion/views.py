@@ -1,0 +1,85 @@
+"""Finished views: what a run leaves, and what outputs, evaluation and reconstruction take.
+
+A :class:`ViewSet` is a plain container; views of any other system fit into it as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from viewfusion.geometry import FOV, Pose
+
+
+@dataclass(frozen=True)
+class ViewRecord:
+    """How a view was made.
+
+    Args:
+        references: indices of the views it was denoised from.
+        weights: theirs, summing to 1.
+        solver_steps: steps run.
+        network_evaluations: rows sent through the UNet: (N + 1) a step.
+        seconds: wall time, decoding included.
+    """
+
+    references: tuple[int, ...]
+    weights: tuple[float, ...]
+    solver_steps: int
+    network_evaluations: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture and where its camera stood.
+
+    Args:
+        index: its place in the set.
+        pose: the camera's; azimuth 0 is the input view.
+        image: (3, H, W) float32 on the CPU in [-1, 1], white background.
+        latents: (4, h, w) scaled latents it was decoded from; None for inputs and foreign views.
+        record: None for inputs and foreign views.
+    """
+
+    index: int
+    pose: Pose
+    image: torch.Tensor
+    latents: torch.Tensor | None = None
+    record: ViewRecord | None = None
+
+    @property
+    def rgb(self) -> np.ndarray:
+        """(H, W, 3) uint8, rounded to the nearest level."""
+        levels = (self.image.clamp(-1, 1) + 1) * 127.5
+        return levels.round().byte().permute(1, 2, 0).numpy()
+
+
+@dataclass(frozen=True)
+class ViewSet(Sequence[View]):
+    """Views in output order (azimuth order for a ring), the inputs first, all seen with one ``fov``."""
+
+    views: tuple[View, ...]
+    fov: float = field(default=FOV)
+
+    def __post_init__(self) -> None:
+        sizes = {tuple(view.image.shape) for view in self.views}
+        if len(sizes) > 1:
+            raise ValueError(f"views of one set must have one size, got {sorted(sizes)}")
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __getitem__(self, index):
+        return self.views[index]
+
+    def __iter__(self) -> Iterator[View]:
+        return iter(self.views)
+
+    @property
+    def images(self) -> torch.Tensor:
+        """(V, 3, H, W) float32 in [-1, 1]."""
+        return torch.stack([view.image for view in self.views])
