@@ -1,0 +1,79 @@
+"""Files written whole or not at all: content goes in, a file no crash can leave half-written comes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from viewfusion.errors import ViewFusionError
+
+
+@contextmanager
+def explained(path: Path, failing: str = "cannot be written") -> Iterator[None]:
+    """Turn an ``OSError`` (disk full, read-only) into a :class:`ViewFusionError` that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error).partition("\n")[0] or type(error).__name__
+        raise ViewFusionError(f"{path} {failing}: {reason}") from error
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path to write to, which becomes ``path`` once the block ends well and vanishes otherwise.
+
+    It lies hidden in the folder of ``path`` and has its suffix, by which writers choose a format.
+
+    Raises:
+        ViewFusionError: the file system refuses, or the block wrote nothing.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+    try:
+        with explained(path):
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        with suppress(OSError):  # a folder that is gone must not hide the error that says so
+            temporary.unlink()
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what a killed :func:`atomic_path` left in ``folder``, which need not exist."""
+    with explained(folder, "cannot be cleaned"):
+        for leftover in (*folder.glob(".*.partial"), *folder.glob(".*.partial.*")):
+            leftover.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Sorted and indented UTF-8, a newline at the end.
+
+    Raises:
+        ViewFusionError: the file cannot be written.
+        ValueError: ``value`` holds NaN or infinity, which JSON has not.
+    """
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    # File names may hold bytes that are no UTF-8; escaped (\udcff) they are valid JSON, read back the same.
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_png(path: Path, pixels: np.ndarray | Image.Image) -> None:
+    """An image, or (H, W, 3 or 4) uint8."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG")
