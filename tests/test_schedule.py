@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from viewfusion.fusion.schedule import FusionRules, schedule
+from viewfusion.fusion import FusionRules, schedule, softmax_of_distances
 from viewfusion.geometry import Pose, path_to, pose_embedding, ring, ring_around
 
 
@@ -55,3 +55,198 @@ def test_agrees_with_recorded_tables(name, assets):
     np.testing.assert_array_equal(valid, golden[f"{name}_valid"])
     np.testing.assert_allclose(weights, golden[f"{name}_weights"], atol=1e-6)
     np.testing.assert_allclose(poses[valid], golden[f"{name}_pose"][valid], atol=1e-6)
+
+
+def deg(azimuth: float, elevation: float = 30.0, radius: float = 1.5) -> Pose:
+    return Pose.from_degrees(azimuth, elevation, radius)
+
+
+def rows(trajectory, rules=None):
+    """(view, references, weights) of every target."""
+    return [(target.view, target.references, target.weights) for target in schedule(trajectory, rules)]
+
+
+def sigmoid(x: float) -> float:
+    """What the nearer of two references takes when their scores differ by x."""
+    return 1 / (1 + math.exp(-x))
+
+
+RULES = [
+    FusionRules(),
+    FusionRules(window=math.radians(40), input_temperature=0.2),
+    FusionRules(window=10.0, reference_temperature=0.5),
+    FusionRules(window=1e-6),
+    FusionRules(input_temperature=5.0, reference_temperature=0.01, weight_form="pi"),
+]
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("views", range(2, 41))
+def test_weights_sum_to_one_and_references_are_made_earlier(views, rules):
+    trajectory = ring(views)
+    targets = schedule(trajectory, rules)
+    assert [target.view for target in targets] == list(trajectory.order)
+    known = {0}
+    for target in targets:
+        assert set(target.references) <= known
+        assert target.references[0] == 0
+        assert len(set(target.references)) == len(target.references) == len(target.weights)
+        assert sum(target.weights) == pytest.approx(1, abs=1e-12)
+        assert min(target.weights) >= 0
+        known.add(target.view)
+
+
+def test_a_ring_of_two_is_made_from_the_input_alone():
+    assert rows(ring(2)) == [(1, (0,), (1.0,))]
+
+
+def test_a_ring_of_three():
+    # The two made views are 120 degrees apart, within the window.
+    (first, second) = rows(ring(3))
+    assert first == (1, (0,), (1.0,))
+    assert second[:2] == (2, (0, 1))
+    assert second[2] == pytest.approx((math.exp(-4 / 3), 1 - math.exp(-4 / 3)))
+
+
+def test_a_ring_of_four_whose_second_view_sees_no_made_view():
+    first, second, third = rows(ring(4))
+    assert first == (1, (0,), (1.0,))
+    assert second == (3, (0,), (1.0,))  # 180 degrees from view 1
+    share = math.exp(-1.5)
+    assert third[:2] == (2, (0, 1, 3))
+    assert third[2] == pytest.approx((share, (1 - share) / 2, (1 - share) / 2))
+
+
+def test_a_ring_of_five_whose_second_view_sees_no_made_view():
+    first, second, third, fourth = rows(ring(5))
+    assert first == (1, (0,), (1.0,))
+    assert second == (4, (0,), (1.0,))  # 144 degrees from view 1
+    assert third[:2] == (2, (0, 1))
+    assert third[2] == pytest.approx((math.exp(-1.2), 1 - math.exp(-1.2)))
+    share = math.exp(-1.6)
+    assert fourth[:2] == (3, (0, 4, 2))
+    assert fourth[2] == pytest.approx((share, (1 - share) / 2, (1 - share) / 2))
+
+
+def test_the_first_weights_of_36_views():
+    first, second, third = rows(ring(36))[:3]
+    assert first == (1, (0,), (1.0,))
+    assert second[:2] == (35, (0, 1))
+    assert second[2] == pytest.approx((0.895, 0.105), abs=5e-4)
+    assert third[:2] == (2, (0, 1, 35))
+    assert third[2] == pytest.approx((0.846, 0.101, 0.052), abs=6e-4)
+
+
+def test_what_a_spin_of_36_views_costs():
+    counts = [len(target.references) for target in schedule(ring(36))]
+    assert sum(counts) == 443
+    assert max(counts) == 25
+
+
+def test_the_window_bounds_what_a_view_refers_to():
+    # The last view, at 180 degrees, has 12 made views of 10 degrees each on either side, and the input.
+    last = schedule(ring(36))[-1]
+    assert (last.view, set(last.references)) == (18, {0, *range(6, 18), *range(19, 31)})
+    everything = schedule(ring(36), FusionRules(window=math.radians(181)))
+    assert [len(target.references) for target in everything] == list(range(1, 36))
+
+
+def test_the_window_is_strict():
+    exactly, ring4 = math.radians(90), ring(4)
+    # View 2 is exactly 90 degrees from views 1 and 3.
+    assert schedule(ring4, FusionRules(window=exactly))[-1].references == (0,)
+    assert schedule(ring4, FusionRules(window=exactly + 1e-6))[-1].references == (0, 1, 3)
+
+
+@pytest.mark.parametrize("views", [72, 144])
+def test_the_window_is_strict_whatever_rounding_does(views):
+    """Steps of 5 and 2.5 degrees have views exactly 125 degrees apart; counted in whole numbers."""
+    order = ring(views).order
+    expected = [
+        1 + sum(min((view - made) % views, (made - view) % views) * 360 < 125 * views for made in order[:i])
+        for i, view in enumerate(order)
+    ]
+    assert [len(target.references) for target in schedule(ring(views))] == expected
+
+
+def test_the_papers_weights_divide_by_pi():
+    # Ring of 12: view 2 (60 degrees) sees view 1 at 30 degrees and view 11 at 90 degrees.
+    share, places = math.exp(-0.5), {"max": 2 / 3, "pi": 1 / 3}
+    for form, difference in places.items():
+        target = schedule(ring(12), FusionRules(weight_form=form))[2]
+        near = (1 - share) * sigmoid(difference)
+        assert target.references == (0, 1, 11)
+        assert target.weights == pytest.approx((share, near, 1 - share - near))
+
+
+def test_temperatures_by_hand():
+    rules = FusionRules(input_temperature=0.25, reference_temperature=0.5)
+    target = schedule(ring(12), rules)[2]
+    share = math.exp(-3 / 12 / 0.25)
+    near = (1 - share) * sigmoid(2 / 3 / 0.5)
+    assert target.weights == pytest.approx((share, near, 1 - share - near))
+
+
+def test_softmax_of_distances():
+    assert softmax_of_distances([0.4, 0.4, 0.4]) == pytest.approx([1 / 3] * 3)
+    assert softmax_of_distances([0.0, 0.0]) == pytest.approx([0.5, 0.5])
+    assert softmax_of_distances([0.0, 0.0], form="pi") == pytest.approx([0.5, 0.5])
+    assert softmax_of_distances([0.3]) == pytest.approx([1.0])
+    assert softmax_of_distances([0.0, 2.0]) == pytest.approx([sigmoid(1), 1 - sigmoid(1)])
+    assert softmax_of_distances([1.0, 2.0], temperature=0.1) == pytest.approx([sigmoid(5), 1 - sigmoid(5)])
+    quarter, half = math.pi / 4, math.pi / 2
+    assert softmax_of_distances([quarter, half], form="pi")[0] == pytest.approx(sigmoid(0.25))
+    assert softmax_of_distances([1.0, 2.0], temperature=1e-4) == pytest.approx([1.0, 0.0])
+    assert softmax_of_distances([]).shape == (0,)
+
+
+def test_a_path_fades_the_input_with_distance():
+    first, second, third = rows(path_to(deg(0), deg(30)))
+    assert first == (1, (0,), (1.0,))
+    share = math.exp(-20 / 180 / 0.5)
+    assert second[:2] == (2, (0, 1))
+    assert second[2] == pytest.approx((share, 1 - share))
+    # The made views stand 20 and 10 degrees away.
+    share, near = math.exp(-30 / 180 / 0.5), sigmoid(0.5)
+    assert third[:2] == (3, (0, 1, 2))
+    assert third[2] == pytest.approx((share, (1 - share) * (1 - near), (1 - share) * near))
+
+
+def test_on_a_path_elevation_counts_as_azimuth_does():
+    _, second = rows(path_to(deg(0, 0), deg(20, 10)))
+    share = math.exp(-30 / 180 / 0.5)
+    assert second == (2, (0, 1), pytest.approx((share, 1 - share)))
+    # 8 steps of 10 degrees each way: neighbours are 20 apart, the next ones 40.
+    targets = schedule(path_to(deg(0, 0), deg(80, 80)), FusionRules(window=math.radians(30)))
+    assert [target.references for target in targets][:4] == [(0,), (0, 1), (0, 2), (0, 3)]
+
+
+def test_a_path_shorter_than_the_window_uses_every_made_view():
+    targets = schedule(path_to(deg(0), deg(100)))
+    assert [target.references for target in targets] == [tuple(range(i)) for i in range(1, 11)]
+
+
+@pytest.mark.parametrize("target", [deg(0, 30, 2.0), deg(0, 30, 1.5)])
+def test_a_move_without_turning_is_one_step_from_the_input(target):
+    assert rows(path_to(deg(0), target)) == [(1, (0,), (1.0,))]
+
+
+def test_several_inputs_share_what_one_would_have():
+    # Inputs at 0 and 90 degrees; targets in the order 90, 270, 180 degrees are views 2, 4, 3.
+    first, second, third = rows(ring_around((deg(0), deg(90)), 4))
+    near = sigmoid(1)
+    assert first[:2] == (2, (0, 1))
+    assert first[2] == pytest.approx((1 - near, near))
+    # 270 degrees: 90 from the first input, 180 from the second, 180 from the made view: unusable.
+    assert second[:2] == (4, (0, 1))
+    assert second[2] == pytest.approx((sigmoid(0.5), 1 - sigmoid(0.5)))
+    share = math.exp(-(3 - 1) / (4 - 1) / 0.5)
+    assert third[:2] == (3, (0, 1, 2, 4))
+    among = (1 - sigmoid(0.5), sigmoid(0.5))
+    assert third[2] == pytest.approx((share * among[0], share * among[1], (1 - share) / 2, (1 - share) / 2))
+
+
+def test_the_distance_to_a_posed_input_adds_its_elevation():
+    first = rows(ring_around((deg(0, 30), deg(90, 75)), 4))[0]
+    # The target at 90 degrees is 90 of azimuth from one input, 45 of elevation from the other.
+    assert first[2] == pytest.approx((1 - sigmoid(0.5), sigmoid(0.5)))

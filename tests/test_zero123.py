@@ -110,6 +110,8 @@ def test_what_a_loaded_model_says_of_itself(tiny_zero123):
         "beta_end": 0.012,
         "beta_schedule": "scaled_linear",
         "prediction_type": "epsilon",
+        "set_alpha_to_one": False,
+        "steps_offset": 1,
         "clip_sample": False,
         "thresholding": False,
     }

@@ -10,11 +10,13 @@ import difflib
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.resources import resource_folder
+from viewfusion.yaml_files import parse_yaml, read_yaml
 
 if TYPE_CHECKING:
     from viewfusion.fusion import FusionRules
@@ -56,6 +58,7 @@ class Config:
 
     def validate(self) -> None:
         """Raise :class:`ViewFusionError` for the first value that cannot work, naming it."""
+        _check_types(self)
         sampling, fusion = self.sampling, self.fusion
         finite = {
             "elevation_deg": self.elevation_deg,
@@ -107,42 +110,56 @@ def load_config(preset: str | Path = "balanced", overrides: Iterable[str] = ()) 
         ViewFusionError: unknown preset or key (with the nearest known one), or an impossible value.
     """
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 
     path = _preset_path(preset)
-    overrides = list(overrides)
-    for override in overrides:
-        if "=" not in override:
-            raise ViewFusionError(f"override {override!r} must look like key=value")
-    try:
-        merged = OmegaConf.structured(Config())
-        for source, layer in ((path, OmegaConf.load(path)), ("overrides", OmegaConf.from_dotlist(overrides))):
-            values = OmegaConf.to_container(layer)
-            if not isinstance(values, dict):
-                raise ViewFusionError(f"{source}: expected keys and values")
-            _check_keys(values, Config, str(source))
-            merged = OmegaConf.merge(merged, layer)
-        config = OmegaConf.to_object(merged)
-    except ViewFusionError:
-        raise
-    except (OmegaConfBaseException, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ViewFusionError(f"{path.name} or an override cannot be read: {reason}") from error
-    except Exception as error:
-        # PyYAML's errors have no common base that can be imported without importing yaml here.
-        if type(error).__module__.partition(".")[0] != "yaml":
-            raise
-        raise ViewFusionError(f"{path} is not valid YAML: {str(error).splitlines()[0]}") from error
+    layers = [(path.name, read_yaml(path, "preset YAML", "--preset"))]
+    layers += [(repr(override[:80]), _from_override(override)) for override in overrides]
+    merged = OmegaConf.structured(Config())
+    for source, values in layers:
+        merged = _merged(merged, values, source)
+    config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
     config.validate()
     return config
 
 
+def _from_override(override: str) -> Any:
+    """``{"a": {"b": 1}}`` of ``"a.b=1"``."""
+    keys, equals, text = override.partition("=")
+    if not equals:
+        raise ViewFusionError(f"override {override[:80]!r} must look like key=value")
+    value = parse_yaml(text, repr(override[:80]), "write key=value")
+    for key in reversed(keys.split(".")):
+        value = {key: value}
+    return value
+
+
+def _merged(config: Any, values: Any, source: str) -> Any:
+    """The OmegaConf ``config`` with plain ``values`` in place of its own; ``source`` is for messages."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if values is None:  # an empty file
+        return config
+    if not isinstance(values, dict):
+        raise ViewFusionError(f"{source}: expected keys and values")
+    _check_keys(values, Config, source)
+    try:
+        return OmegaConf.merge(config, values)
+    except OmegaConfBaseException as error:
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise ViewFusionError(
+            f"{source}: {getattr(error, 'full_key', None) or 'refused'}: {reason}"
+        ) from error
+
+
 def changed(config: Config, **changes: Any) -> Config:
     """A checked copy of ``config`` with some top-level fields set otherwise."""
+    known = [f.name for f in fields(Config)]
     for key in changes:
-        if key not in {f.name for f in fields(Config)}:
-            raise ViewFusionError(f"unknown setting {key!r}{_hint(key, [f.name for f in fields(Config)])}")
+        if key not in known:
+            hint = _near(key, known) or f"; known: {', '.join(known)}"
+            raise ViewFusionError(f"unknown setting {key!r}{hint}")
     copy = replace(config, **changes)
     copy.validate()
     return copy
@@ -152,29 +169,63 @@ def _preset_path(preset: str | Path) -> Path:
     if str(preset) in PRESETS:
         return resource_folder("configs") / f"{preset}.yaml"
     path = Path(preset)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
+    try:
+        found = path.suffix in (".yaml", ".yml") and path.is_file()
+    except (OSError, ValueError):  # too long, or with a null byte
+        found = False
+    if found:
         return path
     known = ", ".join(PRESETS)
     raise ViewFusionError(
-        f"no preset {str(preset)!r}; use one of {known}, or a .yaml file{_hint(preset, PRESETS)}"
+        f"no preset {str(preset)[:80]!r}; use one of {known}, or a .yaml file{_near(preset, PRESETS)}"
     )
 
 
 def _check_keys(values: dict, kind: type, source: str, prefix: str = "") -> None:
+    """Raise ViewFusionError unless ``values`` has keys of the dataclass ``kind`` only, and single values."""
     known = {f.name: f for f in fields(kind)}
     for key, value in values.items():
+        name = prefix + str(key)[:80]
         if key not in known:
-            raise ViewFusionError(f"{source}: unknown key {prefix + str(key)!r}{_hint(key, known)}")
+            hint = _near(key, known) or f"; known: {', '.join(known)}"
+            raise ViewFusionError(f"{source}: unknown key {name!r}{hint}")
         default = known[key].default_factory
         if is_dataclass(default) and isinstance(default, type):
             if not isinstance(value, dict):
-                raise ViewFusionError(f"{source}: {prefix + key} holds keys of its own, not {value!r}")
-            _check_keys(value, default, source, f"{prefix}{key}.")
+                raise ViewFusionError(f"{source}: {name} holds keys of its own: {_names(default)}")
+            _check_keys(value, default, source, f"{name}.")
+        elif not isinstance(value, (str, int, float)):
+            raise ViewFusionError(f"{source}: {name} must be a number or a word")
+        # OmegaConf would leave out "???" and look "${...}" up, in the environment too.
+        elif isinstance(value, str) and (value == "???" or "${" in value):
+            raise ViewFusionError(f"{source}: {name} must be a number or a word, got {value[:80]!r}")
+        elif isinstance(value, int) and abs(value) >= 2**64:
+            raise ViewFusionError(f"{source}: {name} is too large a number")
 
 
-def _hint(wrong: object, known: Iterable[str]) -> str:
+def _check_types(config: Any, prefix: str = "") -> None:
+    """Raise ViewFusionError for the first field that is not of its default's type."""
+    for known in fields(config):
+        value, name = getattr(config, known.name), prefix + known.name
+        nested = known.default_factory
+        if isinstance(nested, type):
+            _need(isinstance(value, nested), name, value, f"a {nested.__name__}")
+            _check_types(value, f"{name}.")
+        elif isinstance(known.default, str):
+            _need(isinstance(value, str), name, value, "a word")
+        else:
+            whole = isinstance(known.default, int)
+            fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+            _need(fits, name, value, "a whole number" if whole else "a number")
+
+
+def _names(kind: type) -> str:
+    return ", ".join(f.name for f in fields(kind))
+
+
+def _near(wrong: object, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(wrong), list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _need(good: bool, name: str, value: object, wanted: str) -> None:
@@ -184,4 +235,4 @@ def _need(good: bool, name: str, value: object, wanted: str) -> None:
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise ViewFusionError(f"{name} must be one of {', '.join(known)}, got {value!r}{_hint(value, known)}")
+        raise ViewFusionError(f"{name} must be one of {', '.join(known)}, got {value!r}{_near(value, known)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+import viewfusion
 from viewfusion.config import Config, load_config
 from viewfusion.errors import ViewFusionError
 
@@ -90,8 +91,14 @@ def _spin(
         "method": prepared.method,
         "warnings": list(prepared.warnings),
     }
-    fingerprint = {**config.to_dict(), "checkpoint": checkpoint["sha256"], "input": source["sha256"]}
-    with RunFolder.open(folder, fingerprint) as run:
+    fingerprint = {
+        **config.to_dict(),
+        "checkpoint": checkpoint["sha256"],
+        "input": source["sha256"],
+        "device": pipeline.model.device.type,  # devices round differently; one run stays on one
+        "viewfusion": viewfusion.__version__,
+    }
+    with RunFolder.open(folder, fingerprint, pipeline.model.latent_shape) as run:
         if run.complete:
             console.print(f"{folder} is complete already; nothing to do", markup=False, soft_wrap=True)
             return

@@ -60,7 +60,8 @@ def _target(trajectory: Trajectory, place: int, rules: FusionRules) -> Target:
     view = trajectory.order[place - 1]
     distance = azimuth_distance if trajectory.kind == "ring" else angular_distance
     to_made = {other: distance(views[view], views[other]) for other in trajectory.order[: place - 1]}
-    usable = {other: d for other, d in to_made.items() if d < rules.window}
+    # A view exactly at the window is outside, whichever way its azimuths were rounded.
+    usable = {other: d for other, d in to_made.items() if d < rules.window - 1e-9}
     share = _input_share(trajectory, place, rules) if usable else 1.0
     among_inputs = softmax_of_distances(
         [angular_distance(views[view], pose) for pose in trajectory.inputs],

@@ -72,7 +72,8 @@ class Pose:
 
 def wrap_angle(angle: float) -> float:
     """``angle`` (radians) wrapped to (-pi, pi]."""
-    return math.pi - (math.pi - angle) % (2 * math.pi)
+    wrapped = math.pi - (math.pi - angle) % (2 * math.pi)
+    return wrapped if wrapped > -math.pi else math.pi  # a rounding past pi gives -pi
 
 
 def azimuth_distance(a: Pose, b: Pose) -> float:

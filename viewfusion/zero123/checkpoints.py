@@ -16,6 +16,7 @@ import torch
 import viewfusion
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import FAMILIES, Family
+from viewfusion.yaml_files import read_yaml
 
 from .folders import CONFIG, read_folder, read_safetensors
 from .ldm_configs import FULL_SIZE, is_full_size, ldm_config
@@ -25,8 +26,6 @@ from .model import Zero123
 from .untrusted import shown
 from .weights import load_weights
 
-_MOST_YAML_BYTES = 2**20
-_MOST_BRACKETS = 500  # the parser's time grows with the square of their number
 _CHUNK = 2**20
 
 
@@ -153,35 +152,13 @@ def _original_config(
     path: Path, config: str | os.PathLike[str] | None, state: dict[str, torch.Tensor], family: Family
 ) -> dict[str, Any]:
     if config is not None:
-        return ldm_config(_read_yaml(Path(config)), state, str(config), family)
+        return ldm_config(read_yaml(Path(config), "model YAML", "--config"), state, str(config), family)
     if not is_full_size(state):
         raise ViewFusionError(
             f"{path}: not of the released full-size Zero123's shapes; "
             "give --config the model's YAML, or this is a checkpoint of another model"
         )
     return ldm_config(FULL_SIZE, state, str(path), family)
-
-
-def _read_yaml(path: Path) -> Any:
-    """A model YAML as plain values: no tags, no interpolation, nothing instantiated."""
-    import yaml
-
-    try:
-        if path.stat().st_size > _MOST_YAML_BYTES:
-            raise ViewFusionError(f"{path}: too large for a model YAML; give --config the right file")
-        text = path.read_text(encoding="utf-8")
-        if text.count("[") + text.count("{") > _MOST_BRACKETS:
-            raise ViewFusionError(f"{path}: nested too deeply for a model YAML; give --config the right file")
-        # A few aliases of aliases fill any memory, and no Zero123 YAML has one.
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise ViewFusionError(f"{path}: YAML aliases (*name) are not read; write the values out")
-        return yaml.safe_load(text)
-    except OSError as error:
-        raise ViewFusionError(f"{path}: cannot be opened ({error.strerror}); check --config") from error
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        if isinstance(error, ViewFusionError):
-            raise
-        raise ViewFusionError(f"{path}: not a YAML file; give --config the model's YAML") from error
 
 
 def _check_schedule(model: Zero123, stored: torch.Tensor | None, path: Path) -> None:

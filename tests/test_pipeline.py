@@ -1,0 +1,147 @@
+"""The wired pipeline on the tiny random model: counts, resuming, determinism, several inputs."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+
+from viewfusion import Pose, ViewFusionError, ViewFusionPipeline, load_config, load_zero123, path_to
+from viewfusion.fusion import schedule
+from viewfusion.geometry import ring, ring_around
+from viewfusion.pipeline import choose_device, trajectory_of
+
+STEPS = 2
+QUICK = [f"sampling.num_inference_steps={STEPS}"]
+
+
+def photo(hue=0):
+    """A coloured disc, cut out."""
+    y, x = np.mgrid[-1:1:96j, -1:1:96j]
+    rgba = np.zeros((96, 96, 4), np.uint8)
+    rgba[..., hue] = 200
+    rgba[..., 3] = 255 * (x**2 + y**2 < 0.6)
+    return rgba
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_zero123):
+    return ViewFusionPipeline(tiny_zero123)
+
+
+@contextmanager
+def counted(model):
+    """How many rows really go through the networks."""
+    rows = {"unet": 0, "encoder": 0, "decoder": 0, "image_encoder": 0}
+
+    def count(name):
+        def hook(_, args, kwargs):
+            rows[name] += len(args[0] if args else kwargs["pixel_values"])
+
+        return hook
+
+    parts = {
+        "unet": model.unet,
+        "encoder": model.vae.encoder,
+        "decoder": model.vae.decoder,
+        "image_encoder": model.image_encoder,
+    }
+    hooks = [part.register_forward_pre_hook(count(name), with_kwargs=True) for name, part in parts.items()]
+    try:
+        yield rows
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def test_a_spin_costs_what_the_method_says(pipeline):
+    """N + 1 evaluations a step; each view encoded at most once, the last never; one decode a target."""
+    config = load_config(overrides=[*QUICK, "views=6"])
+    with counted(pipeline.model) as rows:
+        views = pipeline(photo(), config=config)
+    targets = schedule(trajectory_of(config))
+    # The references of a ring of 6, by hand: 1; 1+1; 1+1 (120 degrees away is inside); ...
+    expected = [len(target.references) + 1 for target in targets]
+    assert rows["unet"] == STEPS * sum(expected)
+    made = {view.index: view.record.network_evaluations for view in views if view.record}
+    assert [made[target.view] for target in targets] == [STEPS * each for each in expected]
+    assert rows["encoder"] == rows["image_encoder"] == 5
+    assert rows["decoder"] == 5
+
+
+def test_views_come_in_output_order_and_the_first_is_the_input(pipeline):
+    config = load_config(overrides=[*QUICK, "views=4"])
+    views = pipeline(photo(), config=config)
+    assert [round(view.pose.azimuth_deg) for view in views] == [0, 90, 180, 270]
+    assert torch.equal(views[0].image, pipeline.prepare(photo()).image[0])
+    assert views[0].record is None
+    assert views.images.shape == (4, 3, 64, 64)
+    assert views.images.abs().max() <= 1
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(pipeline):
+    config, trajectory = load_config(overrides=[*QUICK, "views=5"]), ring(5)
+    whole = list(pipeline.iter_views(photo(), trajectory, config))
+    for stop in (1, 3):
+        finished = {view.index: view.latents for view in whole[1 : 1 + stop]}
+        with counted(pipeline.model) as rows:
+            again = list(pipeline.iter_views(photo(), trajectory, config, finished=finished))
+        assert all(torch.equal(a.image, b.image) for a, b in zip(whole, again, strict=True))
+        assert [view.record is None for view in again] == [True] * (1 + stop) + [False] * (4 - stop)
+        remaining = schedule(trajectory)[stop:]
+        assert rows["unet"] == STEPS * sum(len(target.references) + 1 for target in remaining)
+
+
+def test_the_seed_decides(pipeline):
+    def spin(seed):
+        return pipeline(photo(), config=load_config(overrides=[*QUICK, "views=2"]), seed=seed).images[1]
+
+    assert torch.equal(spin(3), spin(3))
+    assert not torch.equal(spin(3), spin(4))
+
+
+def test_a_single_target_is_reached_step_by_step(pipeline):
+    trajectory = path_to(Pose(0.0), Pose(math.radians(25), math.radians(40), 1.6))
+    views = pipeline(photo(), trajectory, load_config(overrides=QUICK))
+    assert [round(view.pose.azimuth_deg, 3) for view in views] == [0, 8.333, 16.667, 25]
+    assert views[3].record.references == (0, 1, 2)
+
+
+def test_several_posed_inputs(pipeline):
+    inputs = (Pose(0.3), Pose(1.4, 0.6), Pose(5.1))
+    config = load_config(overrides=QUICK)
+    views = list(pipeline.iter_views([photo(0), photo(1), photo(2)], ring_around(inputs, 4), config))
+    assert len(views) == 6
+    assert views[3].record.references == (0, 1, 2)
+    with pytest.raises(ValueError, match="3 inputs, got 2 images"):
+        next(pipeline.iter_views([photo(0), photo(1)], ring_around(inputs, 4), config))
+
+
+def test_progress_counts_targets_and_steps(pipeline):
+    seen = []
+    config = load_config(overrides=[*QUICK, "views=3"])
+    pipeline(photo(), config=config, on_step=lambda *numbers: seen.append(numbers))
+    assert seen == [(0, 2, 1, 2), (0, 2, 2, 2), (1, 2, 1, 2), (1, 2, 2, 2)]
+
+
+def test_half_precision_gives_nearly_the_same_picture(pipeline, tiny_checkpoint):
+    half = ViewFusionPipeline(load_zero123(*tiny_checkpoint, dtype=torch.bfloat16))
+    config = load_config(overrides=[*QUICK, "views=2"])
+    exact, rough = pipeline(photo(), config=config), half(photo(), config=config)
+    assert rough[1].image.dtype == torch.float32
+    assert (exact[1].image - rough[1].image).abs().mean() < 0.1
+
+
+def test_an_absent_device_is_named():
+    with pytest.raises(ViewFusionError, match="device 'cuda:99' cannot be used here"):
+        choose_device("cuda:99")
+    with pytest.raises(ViewFusionError, match="'toaster'"):
+        choose_device("toaster")
+
+
+def test_unknown_settings_are_named(pipeline):
+    with pytest.raises(ViewFusionError, match="did you mean 'views'"):
+        pipeline(photo(), view=3)

@@ -1,0 +1,68 @@
+"""YAML from anybody, as plain values: no tags, no aliases, no repeated keys, nothing instantiated.
+
+Enters: a file or a text, untrusted. Leaves: dictionaries, lists, strings, numbers, or an error of one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from viewfusion.errors import ViewFusionError
+
+_MOST_BYTES = 2**18
+_MOST_BRACKETS = 500  # the parser's time grows with the square of their number
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping, of which PyYAML would keep the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            raise yaml.YAMLError("a key stands twice")
+        return mapping
+
+
+def read_yaml(path: Path, wanted: str, option: str) -> Any:
+    """The plain values in a YAML file; None for an empty one.
+
+    Args:
+        path: the file.
+        wanted: what it should be, for messages: "model YAML".
+        option: where the user named it: "--config".
+
+    Raises:
+        ViewFusionError: the file cannot be opened, is too large, or is no YAML of plain values.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise ViewFusionError(f"{path}: cannot be opened ({error.strerror}); check {option}") from error
+    if len(content) > _MOST_BYTES:
+        raise ViewFusionError(f"{path}: too large for a {wanted}; give {option} the right file")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ViewFusionError(f"{path}: not a YAML file; give {option} the {wanted}") from error
+    return parse_yaml(text, str(path), f"give {option} the {wanted}")
+
+
+def parse_yaml(text: str, source: str, remedy: str) -> Any:
+    """The plain values in ``text``; ``source`` and ``remedy`` begin and end the message of a refusal."""
+    if text.count("[") + text.count("{") > _MOST_BRACKETS:
+        raise ViewFusionError(f"{source}: nested too deeply; {remedy}")
+    try:
+        # A few aliases of aliases fill any memory, and no file of ours or of Zero123's has one.
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=_Loader)):
+            raise ViewFusionError(f"{source}: YAML aliases (*name) are not read; write the values out")
+        return yaml.load(text, Loader=_Loader)
+    except ViewFusionError:
+        raise
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = (getattr(error, "problem", None) or str(error)).partition("\n")[0][:100]
+        raise ViewFusionError(f"{source}: not YAML of plain values ({reason}); {remedy}") from error
