@@ -106,10 +106,22 @@ class AutoencoderModule(TimedModule):
         rows = torch.randint(len(self.images), (self.settings.batch_size,))
         images = to_float(self.images[rows]).to(self.device)
         posterior = self.vae.encode(images).latent_dist
-        error = opponent(self.vae.decode(posterior.sample()).sample.float() - images)
+        # Most of a frame is white paper; the object is what has to be learned.
+        weight = 0.25 + (images.amin(1, keepdim=True) < 0.98).float()
+        error = weight * opponent(self.vae.decode(posterior.sample()).sample.float() - images)
         edges = (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()) / 2
         kl = posterior.kl().mean() / posterior.mean[0].numel()
-        return error.abs().mean() + error.square().mean() + edges + self.settings.kl_weight * kl
+        # Left alone, a small autoencoder spends its four channels on brightness and one colour axis.
+        # Three are told to be a thumbnail; the fourth is free to say where inside a cell the edges run.
+        told = posterior.mean[:, :3].float() - thumbnail(images, posterior.mean.shape[-1])
+        fit = error.abs().mean() + error.square().mean() + edges
+        return fit + self.settings.kl_weight * kl + self.settings.thumbnail_weight * told.abs().mean()
+
+
+def thumbnail(images: torch.Tensor, size: int) -> torch.Tensor:
+    """(N, 3, size, size) area-averaged brightness and colour of (N, 3, H, W) images, of about unit spread."""
+    small = 2 * opponent(functional.interpolate(images, (size, size), mode="area"))
+    return small - small.new_tensor([1.0, 0.0, 0.0])[:, None, None]
 
 
 def opponent(rgb: torch.Tensor) -> torch.Tensor:
@@ -118,7 +130,7 @@ def opponent(rgb: torch.Tensor) -> torch.Tensor:
     Colour is a small part of RGB's variance, and a young autoencoder that is judged in RGB stays grey.
     """
     red, green, blue = rgb.unbind(1)
-    return torch.stack([(red + green + blue) / 3, red - green, blue - (red + green) / 2], 1)
+    return torch.stack([(red + green + blue) / 3, 2 * (red - green), 2 * blue - red - green], 1)
 
 
 class DiffusionModule(TimedModule):
@@ -257,7 +269,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("overrides", nargs="*")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     config = OmegaConf.merge(OmegaConf.load(args.config), OmegaConf.from_dotlist(args.overrides))
     pl.seed_everything(config.seed)
     model = trained_model(config, args.state)
