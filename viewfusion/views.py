@@ -23,7 +23,7 @@ class ViewRecord:
         weights: theirs, summing to 1.
         solver_steps: steps run.
         network_evaluations: rows sent through the UNet: (N + 1) a step.
-        seconds: wall time, decoding included.
+        seconds: wall time of the sampling; decoding and encoding come on top.
     """
 
     references: tuple[int, ...]

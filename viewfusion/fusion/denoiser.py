@@ -69,7 +69,7 @@ class FusedDenoiser:
         self.predict_noise = predict_noise
         self.guidance_scale = guidance_scale
         tokens, cond_latents = conditions.tokens, conditions.cond_latents
-        self.weights = cond_latents.new_tensor(conditions.weights)
+        self.weights = torch.tensor(conditions.weights, dtype=torch.float32)
         if guidance_scale != 1:
             tokens = torch.cat([torch.zeros_like(tokens[:1]), tokens])
             cond_latents = torch.cat([torch.zeros_like(cond_latents[:1]), cond_latents])
@@ -90,4 +90,4 @@ class FusedDenoiser:
 
 def fuse(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """(1, ...) weighted sum of (N, ...) values over their first axis."""
-    return torch.tensordot(weights, values, dims=1)[None]
+    return torch.tensordot(weights.to(values), values, dims=1)[None]

@@ -56,7 +56,7 @@ class ViewNoise:
         """(1, 4, h, w) the next step's noise; of unit variance only when shared."""
         if self.sharing == "shared":
             return self._draw(1)
-        return fuse(self._draw(len(self.weights)), self.weights.to(self.device, self.dtype))
+        return fuse(self._draw(len(self.weights)), self.weights)
 
     def _draw(self, rows: int) -> torch.Tensor:
         noise = torch.randn((rows, *self.shape), generator=self.generator)
