@@ -47,17 +47,15 @@ TABLE = {
     # The edges: each knows its own libraries, and none of them sampling or fusion.
     "preprocessing": Row("errors", "numpy PIL", "torch"),
     "zero123": Row(
-        "errors geometry yaml_files __init__",
+        "errors geometry resources yaml_files",
         "torch",
         "diffusers transformers safetensors huggingface_hub",
     ),
     "outputs": Row("errors geometry views", "numpy PIL", "torch imageio_ffmpeg"),
     # The wiring.
-    "config": Row("errors resources yaml_files fusion", "", "omegaconf"),
+    "config": Row("errors fusion resources solvers yaml_files", "", "omegaconf"),
     "conditioning": Row("fusion geometry zero123", "torch"),
-    "pipeline": Row(
-        "conditioning config errors fusion geometry preprocessing solvers views zero123", "torch"
-    ),
+    "pipeline": Row("conditioning config fusion geometry preprocessing solvers views zero123", "torch"),
     "cli": Row("__init__ config errors fusion geometry outputs pipeline views zero123", "typer rich"),
     "__init__": Row("config errors geometry pipeline views zero123"),
     "__main__": Row("cli"),

@@ -667,17 +667,17 @@ def test_arguments_that_cannot_be_meant(folder, tiny_checkpoint):
 
 
 def test_names(monkeypatch, tmp_path, small):
-    import viewfusion
+    from viewfusion import resources
 
     package = tmp_path / "viewfusion"
-    monkeypatch.setattr(viewfusion, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(resources, "_PACKAGE", package)
     with pytest.raises(ViewFusionError, match="none is installed"):
         find_checkpoint("zero123-nano")
-    installed = save_zero123(small, package / "_data" / "zero123_ckpts" / "zero123-nano")
-    assert find_checkpoint("zero123-nano") == installed
     beside = save_zero123(small, tmp_path / "zero123_ckpts" / "zero123-nano")
     (tmp_path / "zero123_ckpts" / "notes").mkdir()
     assert find_checkpoint("zero123-nano") == beside
+    installed = save_zero123(small, package / "_data" / "zero123_ckpts" / "zero123-nano")
+    assert find_checkpoint("zero123-nano") == installed
     with pytest.raises(ViewFusionError, match=r"nano: no such .*shipped: zero123-nano\)"):
         find_checkpoint("nano")
     for name in ("../zero123_ckpts", "x" * 5000, "a\x00b"):

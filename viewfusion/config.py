@@ -58,6 +58,9 @@ class Config:
 
     def validate(self) -> None:
         """Raise :class:`ViewFusionError` for the first value that cannot work, naming it."""
+        from viewfusion.fusion import NOISE_SHARING, WEIGHT_FORMS
+        from viewfusion.solvers import SOLVERS
+
         _check_types(self)
         sampling, fusion = self.sampling, self.fusion
         finite = {
@@ -83,9 +86,9 @@ class Config:
         _need(fusion.window_deg > 0, "fusion.window_deg", fusion.window_deg, "more than 0")
         for name in ("input_temperature", "reference_temperature"):
             _need(getattr(fusion, name) > 0, f"fusion.{name}", getattr(fusion, name), "more than 0")
-        _choice("sampling.solver", sampling.solver, ("ddim", "dpm++", "ddim-reference"))
-        _choice("sampling.noise", sampling.noise, ("shared", "independent"))
-        _choice("fusion.weight_form", fusion.weight_form, ("max", "pi"))
+        _choice("sampling.solver", sampling.solver, SOLVERS)
+        _choice("sampling.noise", sampling.noise, NOISE_SHARING)
+        _choice("fusion.weight_form", fusion.weight_form, WEIGHT_FORMS)
 
     def rules(self) -> FusionRules:
         """The fusion constants in the method's own units."""

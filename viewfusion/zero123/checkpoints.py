@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-import viewfusion
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import FAMILIES, Family
+from viewfusion.resources import resource_folder
 from viewfusion.yaml_files import read_yaml
 
 from .folders import CONFIG, read_folder, read_safetensors
@@ -98,13 +98,10 @@ def find_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 def _shipped() -> dict[str, Path]:
-    """Name -> folder of the checkpoints beside a repository checkout's package, or installed within it."""
-    package = Path(viewfusion.__file__).resolve().parent
-    found: dict[str, Path] = {}
-    for parent in (package / "_data" / "zero123_ckpts", package.parent / "zero123_ckpts"):
-        if parent.is_dir():
-            found.update({folder.name: folder for folder in parent.iterdir() if (folder / CONFIG).is_file()})
-    return found
+    """Name -> folder of the checkpoints that travel with viewfusion."""
+    parent = resource_folder("zero123_ckpts")
+    folders = parent.iterdir() if parent.is_dir() else ()
+    return {folder.name: folder for folder in folders if (folder / CONFIG).is_file()}
 
 
 def checkpoint_hash(path: str | os.PathLike[str]) -> str:
@@ -143,7 +140,7 @@ def _usable_device(device: str | torch.device) -> torch.device:
         torch.empty(1, device=where)
     except Exception as error:  # RuntimeError, AssertionError, NotImplementedError by backend
         raise ViewFusionError(
-            f"the device {shown([device])!r} is not there; use --device cpu, or install a torch that knows it"
+            f"the device {shown([device])} is not there; use --device cpu, or install a torch that knows it"
         ) from error
     return where
 
