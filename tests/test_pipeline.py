@@ -78,7 +78,7 @@ def test_views_come_in_output_order_and_the_first_is_the_input(pipeline):
     assert [round(view.pose.azimuth_deg) for view in views] == [0, 90, 180, 270]
     assert torch.equal(views[0].image, pipeline.prepare(photo()).image[0])
     assert views[0].record is None
-    assert views.images.shape == (4, 3, 64, 64)
+    assert views.images.shape == (4, 3, 256, 256)
     assert views.images.abs().max() <= 1
 
 

@@ -65,7 +65,11 @@ def generate_360(
     photos, overrides = _split(inputs)
     options = {"views": views, "seed": seed, "elevation_deg": elevation_deg}
     overrides += [f"{key}={value}" for key, value in options.items() if value is not None]
-    generate(photos, checkpoint, config, preset, overrides, device, out)
+    try:
+        generate(photos, checkpoint, config, preset, overrides, device, out)
+    except KeyboardInterrupt:
+        typer.echo("stopped; finished views are kept, the same command goes on from them", err=True)
+        raise typer.Exit(130) from None
 
 
 @app.command()
@@ -101,6 +105,3 @@ def main() -> None:
     except ViewFusionError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("stopped; finished views are kept, the same command goes on from them", err=True)
-        sys.exit(130)
