@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +52,10 @@ class Endless(torch.utils.data.IterableDataset):
 
 
 class TimedModule(pl.LightningModule):
-    """Manual optimisation with a learning rate that falls to zero as the time budget runs out."""
+    """AdamW with a learning rate that falls to zero as the time budget runs out."""
 
     def __init__(self, settings: DictConfig, minutes: float) -> None:
         super().__init__()
-        self.automatic_optimization = False
         self.settings, self.budget = settings, 60 * minutes
         self.register_buffer("trained_seconds", torch.zeros((), dtype=torch.float64))
         self._clock: float | None = None
@@ -80,17 +80,14 @@ class TimedModule(pl.LightningModule):
         )
 
     def training_step(self, batch, batch_index):
-        loss, optimizer = self.loss(), self.optimizers()
-        self.tick(optimizer)
-        self.manual_backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        self.tick(self.optimizers())
+        loss = self.loss()
         self.losses.append(float(loss.detach()))
-        if batch_index % 50 == 49:
+        if self.global_step % 50 == 49:
             mean, minutes = np.mean(self.losses), float(self.trained_seconds) / 60
-            print(f"step {self.global_step} {minutes:.1f} min loss {mean:.4f}", flush=True)
+            print(f"step {self.global_step + 1} {minutes:.1f} min loss {mean:.4f}", flush=True)
             self.losses.clear()
+        return loss
 
     def loss(self) -> torch.Tensor:
         raise NotImplementedError
@@ -207,7 +204,7 @@ def fit(module: TimedModule, state: Path, name: str, config: DictConfig, ema: fl
         folder,
         filename="last",
         save_last=False,
-        train_time_interval=_minutes(4),
+        train_time_interval=timedelta(minutes=4),
         enable_version_counter=False,
     )
     callbacks = [keep] + ([EMAWeightAveraging(decay=ema)] if ema else [])
@@ -217,6 +214,7 @@ def fit(module: TimedModule, state: Path, name: str, config: DictConfig, ema: fl
         precision=config.precision,
         max_epochs=-1,
         callbacks=callbacks,
+        gradient_clip_val=1.0,
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -226,12 +224,6 @@ def fit(module: TimedModule, state: Path, name: str, config: DictConfig, ema: fl
     last = folder / "last.ckpt"
     trainer.fit(module, loader, ckpt_path=str(last) if last.exists() else None, weights_only=False)
     trainer.save_checkpoint(last)
-
-
-def _minutes(count: float):
-    import datetime
-
-    return datetime.timedelta(minutes=count)
 
 
 def trained_model(config: DictConfig, state: Path) -> Zero123:
