@@ -13,6 +13,8 @@ from train_nano import (
     CONFIG,
     AutoencoderModule,
     DiffusionModule,
+    cached_latents,
+    encode_all,
     fit,
     load_dataset,
     opponent,
@@ -56,6 +58,10 @@ def model_of(config):
     return Zero123.from_config(OmegaConf.to_container(config.model))
 
 
+def diffusion(model, dataset, config):
+    return DiffusionModule(model, dataset, encode_all(model, dataset[0]), config.diffusion, 1)
+
+
 def trained(module, steps):
     """Losses of ``steps`` steps without a Trainer."""
     optimizer, losses = module.configure_optimizers(), []
@@ -76,14 +82,14 @@ def test_the_autoencoder_learns(config, dataset):
 
 def test_the_diffusion_learns(config, dataset):
     torch.manual_seed(0)
-    losses = trained(DiffusionModule(model_of(config), dataset, config.diffusion, 1), 60)
+    losses = trained(diffusion(model_of(config), dataset, config), 60)
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:5])
 
 
 def test_moves_are_what_the_network_is_told_when_used(config, dataset):
     """The training data's pose embedding is the package's; a mirrored pair turns the other way."""
     model = model_of(config)
-    module = DiffusionModule(model, dataset, config.diffusion, 1)
+    module = diffusion(model, dataset, config)
     rows, source, targets = torch.tensor([0, 5]), torch.tensor([0, 1]), torch.tensor([2, 0])
     poses = dataset[1]
     told = module.moves(rows, torch.tensor([False, True]), source, targets)
@@ -96,7 +102,7 @@ def test_moves_are_what_the_network_is_told_when_used(config, dataset):
 
 
 def test_targets_are_never_their_own_input(config, dataset):
-    module = DiffusionModule(model_of(config), dataset, config.diffusion, 1)
+    module = diffusion(model_of(config), dataset, config)
     for _ in range(20):
         _, _, source, targets = module.draw()
         assert not (source[:, None] == targets).any()
@@ -122,7 +128,10 @@ def test_stages_resume_and_export(config, dataset, tmp_path):
     assert first["global_step"] > 0
     assert first["state_dict"]["trained_seconds"] >= 0.03 * 60
     model = trained_model(config, state)
-    fit(DiffusionModule(model, dataset, config.diffusion, 0.03), state, "diffusion", config, 0.9)
+    latents = cached_latents(model, dataset[0], state)
+    assert torch.equal(cached_latents(model, dataset[0], state), latents)
+    module = DiffusionModule(model, dataset, latents, config.diffusion, 0.03)
+    fit(module, state, "diffusion", config, 0.9)
     done = trained_model(config, state)
     assert not torch.equal(done.cc_projection.weight, model_of(config).cc_projection.weight)
     loaded = load_zero123(save_zero123(done, tmp_path / "export", dtype=torch.float32))

@@ -27,6 +27,7 @@ from torch.nn import functional
 from viewfusion.zero123.model import Zero123
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs/training/zero123-nano.yaml"
+LATENTS = "latents.pt"
 
 
 def load_dataset(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
@@ -133,13 +134,13 @@ def opponent(rgb: torch.Tensor) -> torch.Tensor:
 class DiffusionModule(TimedModule):
     """UNet, image tower and projection; the frozen autoencoder's latents are computed once."""
 
-    def __init__(self, model: Zero123, data, settings: DictConfig, minutes: float) -> None:
+    def __init__(self, model: Zero123, data, latents, settings: DictConfig, minutes: float) -> None:
         super().__init__(settings, minutes)
         self.unet, self.image_encoder = model.unet, model.image_encoder
         self.cc_projection = model.cc_projection
         self.model = [model]  # in a list: its autoencoder is no part of this module's state
         self.images, self.poses = data
-        self.latents = encode_all(model, self.images)
+        self.latents = latents.to(model.device)
 
     def loss(self) -> torch.Tensor:
         model, settings = self.model[0], self.settings
@@ -182,6 +183,18 @@ class DiffusionModule(TimedModule):
         change = poses[rows, targets] - poses[rows, source]
         azimuth = torch.where(flip, -change[:, 0], change[:, 0])
         return torch.stack([-change[:, 1], azimuth.sin(), azimuth.cos(), change[:, 2]], -1)
+
+
+def cached_latents(model: Zero123, images: torch.Tensor, state: Path) -> torch.Tensor:
+    """:func:`encode_all`, kept in STATE until the autoencoder is trained again."""
+    path = state / LATENTS
+    if path.exists():
+        latents = torch.load(path, mmap=True)
+        if latents.shape[1:3] == images.shape[:2]:
+            return latents
+    latents = encode_all(model, images)
+    torch.save(latents, path)
+    return latents
 
 
 @torch.no_grad()
@@ -245,11 +258,11 @@ def trained_model(config: DictConfig, state: Path) -> Zero123:
 
 
 @torch.no_grad()
-def measure_scale(model: Zero123, images: torch.Tensor) -> float:
-    """1 / standard deviation of the latents, so that scaled latents have unit variance."""
+def measure_scale(model: Zero123, images: torch.Tensor, spread: float) -> float:
+    """The scaling factor that gives latents the standard deviation ``spread``."""
     sample = images.flatten(0, 1)[:: max(1, images.shape[0] * images.shape[1] // 2000)]
     latents = [model.encode_cond_latents(to_float(part)) for part in sample.split(100)]
-    return 1 / float(torch.cat(latents).std())
+    return spread / float(torch.cat(latents).std())
 
 
 def main() -> None:
@@ -274,10 +287,13 @@ def main() -> None:
     if args.stage == "autoencoder":
         module = AutoencoderModule(model, images, config.autoencoder, args.minutes)
         fit(module, args.state, "autoencoder", config, ema=None)
-        (args.state / "scaling_factor.txt").write_text(str(measure_scale(model.float(), images)))
+        scale = measure_scale(model.float(), images, config.autoencoder.latent_spread)
+        (args.state / "scaling_factor.txt").write_text(str(scale))
+        (args.state / LATENTS).unlink(missing_ok=True)
         return
     model.vae.requires_grad_(False)
-    module = DiffusionModule(model, (images, poses), config.diffusion, args.minutes)
+    latents = cached_latents(model, images, args.state)
+    module = DiffusionModule(model, (images, poses), latents, config.diffusion, args.minutes)
     fit(module, args.state, "diffusion", config, ema=config.diffusion.ema_decay)
 
 
