@@ -8,8 +8,8 @@ READY := $(VENV)/.ready
 .PHONY: demo test install format clean
 
 demo: $(READY)
-	$(BIN)/viewfusion generate-360 data/real_images/chair.png --views 16 --out out
-	@echo "Look at out/chair/contact_sheet.png and out/chair/turntable.gif"
+	$(BIN)/viewfusion generate-360 data/real_images/bucket.png --views 16 --out out
+	@echo "Look at out/bucket/contact_sheet.png and out/bucket/turntable.gif"
 
 test: $(READY)
 	$(BIN)/ruff format --check .
