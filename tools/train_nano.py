@@ -1,7 +1,7 @@
 """Train zero123-nano from scratch: the autoencoder first, then everything else.
 
     python tools/make_dataset.py --out STATE/objects
-    python tools/train_nano.py autoencoder --data STATE/objects --state STATE --minutes 12
+    python tools/train_nano.py autoencoder --data STATE/objects --state STATE --minutes 25
     python tools/train_nano.py diffusion --data STATE/objects --state STATE --minutes 100
     python tools/train_nano.py export --state STATE --out zero123_ckpts/zero123-nano
 
