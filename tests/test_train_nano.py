@@ -132,6 +132,9 @@ def test_stages_resume_and_export(config, dataset, tmp_path):
     assert torch.equal(cached_latents(model, dataset[0], state), latents)
     module = DiffusionModule(model, dataset, latents, config.diffusion, 0.03)
     fit(module, state, "diffusion", config, 0.9)
+    # Averaged like a weight, the clock would run late and a resumed run train too long.
+    kept = torch.load(state / "diffusion/last.ckpt", weights_only=False)["state_dict"]
+    assert kept["trained_seconds"] >= 0.03 * 60
     done = trained_model(config, state)
     assert not torch.equal(done.cc_projection.weight, model_of(config).cc_projection.weight)
     loaded = load_zero123(save_zero123(done, tmp_path / "export", dtype=torch.float32))

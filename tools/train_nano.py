@@ -220,7 +220,7 @@ def fit(module: TimedModule, state: Path, name: str, config: DictConfig, ema: fl
         train_time_interval=timedelta(minutes=4),
         enable_version_counter=False,
     )
-    callbacks = [keep] + ([EMAWeightAveraging(decay=ema)] if ema else [])
+    callbacks = [keep] + ([EMAWeightAveraging(use_buffers=False, decay=ema)] if ema else [])
     trainer = pl.Trainer(
         accelerator="auto",
         devices=1,
