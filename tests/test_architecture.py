@@ -53,7 +53,7 @@ TABLE = {
     ),
     "outputs": Row("errors geometry views", "numpy PIL", "torch imageio_ffmpeg"),
     # The wiring.
-    "config": Row("errors fusion resources solvers yaml_files", "", "omegaconf"),
+    "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),
     "conditioning": Row("fusion geometry zero123", "torch"),
     "pipeline": Row("conditioning config fusion geometry preprocessing solvers views zero123", "torch"),
     "cli": Row("__init__ config errors fusion geometry outputs pipeline views zero123", "typer rich"),

@@ -12,7 +12,6 @@ import torch
 from viewfusion import Pose, ViewFusionError, ViewFusionPipeline, load_config, load_zero123, path_to
 from viewfusion.fusion import schedule
 from viewfusion.geometry import ring, ring_around
-from viewfusion.pipeline import trajectory_of
 
 STEPS = 2
 QUICK = [f"sampling.num_inference_steps={STEPS}"]
@@ -62,7 +61,7 @@ def test_a_spin_costs_what_the_method_says(pipeline):
     config = load_config(overrides=[*QUICK, "views=6"])
     with counted(pipeline.model) as rows:
         views = pipeline(photo(), config=config)
-    targets = schedule(trajectory_of(config))
+    targets = schedule(config.trajectory())
     # The references of a ring of 6, by hand: 1; 1+1; 1+1 (120 degrees away is inside); ...
     expected = [len(target.references) + 1 for target in targets]
     assert rows["unet"] == STEPS * sum(expected)

@@ -19,7 +19,7 @@ from make_dataset import HELD_OUT_SEEDS, over_white
 from objects import random_object, render
 from PIL import Image
 
-from viewfusion import Config, ViewFusionPipeline, load_config, ring
+from viewfusion import Config, ViewFusionPipeline, load_config
 from viewfusion.preprocessing import PreparedImage
 
 SHOWN = 12
@@ -34,7 +34,7 @@ def psnr(ours: np.ndarray, truth: np.ndarray) -> float:
 def evaluate(pipeline: ViewFusionPipeline, seed: int, config: Config) -> tuple[list[dict], np.ndarray]:
     """Scores of each generated view of one object's spin, and its two rows of pictures."""
     obj, size = random_object(seed), pipeline.model.image_size
-    trajectory = ring(config.views, math.radians(config.elevation_deg), config.radius)
+    trajectory = config.trajectory()
     rgba = [render(obj, pose, size) for pose in trajectory.views]
     truth = [over_white(image).numpy() for image in rgba]
     made = pipeline(PreparedImage(rgba[0].numpy(), "rendered"), trajectory, config)

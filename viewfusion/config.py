@@ -20,6 +20,7 @@ from viewfusion.yaml_files import parse_yaml, read_yaml
 
 if TYPE_CHECKING:
     from viewfusion.fusion import FusionRules
+    from viewfusion.geometry import Trajectory
 
 PRESETS = ("fast", "balanced", "reference")
 
@@ -101,6 +102,12 @@ class Config:
             fusion.reference_temperature,
             fusion.weight_form,
         )
+
+    def trajectory(self) -> Trajectory:
+        """The ring asked for."""
+        from viewfusion.geometry import ring
+
+        return ring(self.views, math.radians(self.elevation_deg), self.radius)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -6,7 +6,6 @@ sampling -> View. A finished view conditions later ones: the only loop.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -18,7 +17,7 @@ import torch
 from viewfusion.conditioning import ReferenceMemory
 from viewfusion.config import Config, changed, load_config
 from viewfusion.fusion import Conditions, FusedDenoiser, Target, ViewNoise, sample, schedule, view_generator
-from viewfusion.geometry import Trajectory, ring
+from viewfusion.geometry import Trajectory
 from viewfusion.preprocessing import PreparedImage, prepare_image
 from viewfusion.solvers import make_scheduler
 from viewfusion.views import View, ViewRecord, ViewSet
@@ -77,7 +76,7 @@ class ViewFusionPipeline:
             changes: fields of ``config`` to set otherwise, e.g. ``views=36, seed=1``.
         """
         config = changed(config or load_config(), **changes)
-        trajectory = trajectory or trajectory_of(config)
+        trajectory = trajectory or config.trajectory()
         views = {view.index: view for view in self.iter_views(image, trajectory, config, on_step=on_step)}
         return ViewSet(tuple(views[index] for index in sorted(views)))
 
@@ -158,11 +157,6 @@ class ViewFusionPipeline:
             config.sampling.noise,
             self.model.device,
         )
-
-
-def trajectory_of(config: Config) -> Trajectory:
-    """The ring ``config`` asks for."""
-    return ring(config.views, math.radians(config.elevation_deg), config.radius)
 
 
 def best_device() -> str:

@@ -79,7 +79,6 @@ def _spin(
 ) -> None:
     from viewfusion.fusion import schedule
     from viewfusion.outputs import RunFolder
-    from viewfusion.pipeline import trajectory_of
     from viewfusion.views import View, ViewSet
 
     prepared = pipeline.prepare(photo)
@@ -104,7 +103,7 @@ def _spin(
             return
         run.write_input(prepared.rgba)
         finished = run.finished_latents()
-        trajectory = trajectory_of(config)
+        trajectory = config.trajectory()
         made: dict[int, View] = {}
         with SpinProgress(console, photo.name, schedule(trajectory, config.rules()), finished) as progress:
             for view in pipeline.iter_views(

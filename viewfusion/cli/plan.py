@@ -11,7 +11,7 @@ import typer
 from viewfusion.config import load_config
 from viewfusion.errors import ViewFusionError
 from viewfusion.fusion import schedule
-from viewfusion.geometry import FAMILIES, pose_embedding, ring, wrap_angle
+from viewfusion.geometry import FAMILIES, pose_embedding, wrap_angle
 
 
 def print_plan(preset: str, overrides: list[str], family: str, as_json: bool) -> None:
@@ -23,7 +23,7 @@ def print_plan(preset: str, overrides: list[str], family: str, as_json: bool) ->
     if family not in FAMILIES:
         raise ViewFusionError(f"--family must be one of {', '.join(FAMILIES)}, got {family!r}")
     config = load_config(preset, overrides)
-    trajectory = ring(config.views, math.radians(config.elevation_deg), config.radius)
+    trajectory = config.trajectory()
     rows = []
     for place, target in enumerate(schedule(trajectory, config.rules()), start=1):
         pose = trajectory.views[target.view]
