@@ -68,7 +68,7 @@ def export(views: ViewSet, to: str, path: str | Path, playback: Playback | None 
         )
     if path.exists() or path.is_symlink():
         raise ViewFusionError(f"{path} is there already; choose another --out or remove it")
-    with explained(path):
+    with explained(path.parent, "cannot be made"):
         path.parent.mkdir(parents=True, exist_ok=True)
     format_.write(path, views, *([playback or Playback()] if format_.plays else []))
 

@@ -73,10 +73,8 @@ def _cameras_file(folder: Path) -> Path:
         if path.is_file():
             return path
         runs = sorted(each.parent for each in folder.glob("*/cameras.json"))
-    except ViewFusionError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: text that can be no path
-        raise ViewFusionError(f"{str(folder)!r}: cannot be read ({_brief(error)}); check the path") from None
+    except OSError as error:
+        raise ViewFusionError(f"{folder}: cannot be read ({error.strerror}); check the path") from None
     hint = f"give a run in it, such as {runs[0]}" if runs else "give a folder that generate-360 made"
     raise ViewFusionError(f"{folder}: there is no cameras.json; {hint}")
 
