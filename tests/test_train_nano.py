@@ -14,7 +14,9 @@ from train_nano import (
     AutoencoderModule,
     DiffusionModule,
     cached_latents,
+    draw_timesteps,
     encode_all,
+    evening_weights,
     fit,
     load_dataset,
     opponent,
@@ -59,7 +61,7 @@ def model_of(config):
 
 
 def diffusion(model, dataset, config):
-    return DiffusionModule(model, dataset, encode_all(model, dataset[0]), config.diffusion, 1)
+    return DiffusionModule(model, dataset, encode_all(model, dataset[0]), 0.3, config.diffusion, 1)
 
 
 def trained(module, steps):
@@ -130,7 +132,7 @@ def test_stages_resume_and_export(config, dataset, tmp_path):
     model = trained_model(config, state)
     latents = cached_latents(model, dataset[0], state)
     assert torch.equal(cached_latents(model, dataset[0], state), latents)
-    module = DiffusionModule(model, dataset, latents, config.diffusion, 0.03)
+    module = DiffusionModule(model, dataset, latents, 0.3, config.diffusion, 0.03)
     fit(module, state, "diffusion", config, 0.9)
     # Averaged like a weight, the clock would run late and a resumed run train too long.
     kept = torch.load(state / "diffusion/last.ckpt", weights_only=False)["state_dict"]
@@ -141,3 +143,25 @@ def test_stages_resume_and_export(config, dataset, tmp_path):
     for name, value in done.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[name])
     assert math.isfinite(loaded.embed_images(torch.zeros(1, 3, 16, 16)).sum())
+
+
+def test_noises_are_drawn_evenly_by_their_logarithm():
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64).square()
+    alphas = (1 - betas).cumprod(0).float()
+    torch.manual_seed(0)
+    steps = draw_timesteps(20_000, alphas, 1.0)
+    logs = (1 / alphas[steps] - 1).sqrt().log()
+    low, high = (1 / alphas[[0, -1]] - 1).sqrt().log()
+    shares = ((logs - low) / (high - low)).quantile(torch.tensor([0.25, 0.5, 0.75]))
+    torch.testing.assert_close(shares, torch.tensor([0.25, 0.5, 0.75]), atol=0.02, rtol=0.0)
+    assert draw_timesteps(20_000, alphas, 0.5).float().mean() > steps.float().mean()
+    assert 0 <= steps.min() < steps.max() <= 999
+
+
+def test_the_best_guess_without_a_picture_costs_the_same_at_every_noise():
+    """For x0 ~ N(0, s^2) the best v leaves v's error (1 + r) x0's, x0's being s^2 r / (s^2 + r); r noise / signal."""
+    alphas, spread = torch.tensor([0.999, 0.9, 0.5, 0.1, 0.005]), 0.3
+    ratio = 1 / alphas - 1
+    left = spread**2 * ratio / (spread**2 + ratio)
+    error_of_v = left * (1 + ratio) / ratio
+    torch.testing.assert_close(error_of_v * evening_weights(alphas, spread), torch.ones(5))

@@ -134,8 +134,11 @@ def opponent(rgb: torch.Tensor) -> torch.Tensor:
 class DiffusionModule(TimedModule):
     """UNet, image tower and projection; the frozen autoencoder's latents are computed once."""
 
-    def __init__(self, model: Zero123, data, latents, settings: DictConfig, minutes: float) -> None:
+    def __init__(
+        self, model: Zero123, data, latents, spread: float, settings: DictConfig, minutes: float
+    ) -> None:
         super().__init__(settings, minutes)
+        self.spread = spread
         self.unet, self.image_encoder = model.unet, model.image_encoder
         self.cc_projection = model.cc_projection
         self.model = [model]  # in a list: its autoencoder is no part of this module's state
@@ -155,14 +158,14 @@ class DiffusionModule(TimedModule):
         keep = (torch.rand(len(rows), device=cond.device) >= settings.unconditional_share).float()
         tokens, cond = tokens * keep[:, None, None], cond * keep[:, None, None, None]
         clean = self.latents[flip.long(), rows, targets].float() * model.vae.config["scaling_factor"]
-        t = (1000 * torch.rand(len(rows), device=cond.device) ** settings.timestep_power).long()
-        t = t.clamp(max=999)
+        t = draw_timesteps(len(rows), model.alphas_cumprod, settings.noise_power)
         alpha = model.alphas_cumprod[t][:, None, None, None]
         noise = torch.randn_like(clean)
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
         truth = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
         output = self.unet(torch.cat([noisy, cond], 1), t, encoder_hidden_states=tokens).sample
-        return functional.mse_loss(output.float(), truth)
+        error = (output.float() - truth).square().mean((1, 2, 3))
+        return (error * evening_weights(model.alphas_cumprod[t], self.spread)).mean()
 
     def draw(self):
         """Objects (B,), mirrored or not (B,), input views (B,), target views (B, T) distinct from it."""
@@ -183,6 +186,28 @@ class DiffusionModule(TimedModule):
         change = poses[rows, targets] - poses[rows, source]
         azimuth = torch.where(flip, -change[:, 0], change[:, 0])
         return torch.stack([-change[:, 1], azimuth.sin(), azimuth.cos(), change[:, 2]], -1)
+
+
+def draw_timesteps(count: int, alphas_cumprod: torch.Tensor, power: float) -> torch.Tensor:
+    """(count,) timesteps whose log noise-to-signal ratios go evenly from least to most at ``power`` 1.
+
+    Evenly in t would leave a few in a hundred for the noises at which small latents get their detail.
+    Below 1 favours high noise, where the geometry is decided.
+    """
+    ratio = (1 / alphas_cumprod - 1).sqrt().log()
+    share = torch.rand(count, device=ratio.device) ** power
+    drawn = ratio[0] + (ratio[-1] - ratio[0]) * share
+    return torch.searchsorted(ratio, drawn).clamp(max=len(ratio) - 1)
+
+
+def evening_weights(alphas_cumprod: torch.Tensor, spread: float) -> torch.Tensor:
+    """What v's squared error counts at each noise for latents of standard deviation ``spread``.
+
+    Makes it the error of x0 relative to what can be unknown of it: sigma^2 spread^2 / (sigma^2 + spread^2)
+    (Karras et al. 2022, table 1, whose output scaling has unit targets at every noise).
+    """
+    variance = 1 / alphas_cumprod - 1
+    return (variance + spread**2) / (spread**2 * (variance + 1))
 
 
 def cached_latents(model: Zero123, images: torch.Tensor, state: Path) -> torch.Tensor:
@@ -293,7 +318,8 @@ def main() -> None:
         return
     model.vae.requires_grad_(False)
     latents = cached_latents(model, images, args.state)
-    module = DiffusionModule(model, (images, poses), latents, config.diffusion, args.minutes)
+    spread = config.autoencoder.latent_spread
+    module = DiffusionModule(model, (images, poses), latents, spread, config.diffusion, args.minutes)
     fit(module, args.state, "diffusion", config, ema=config.diffusion.ema_decay)
 
 
