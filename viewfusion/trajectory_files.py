@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from viewfusion.errors import ViewFusionError, did_you_mean
-from viewfusion.geometry import Pose, nerfstudio_to_opengl, pose_from_camera_to_world
+from viewfusion.geometry import Pose, nerfstudio_to_opengl, pose_from_camera_to_world, wrap_angle
 
 MOST_VIEWS = 1000
 """Most views of a trajectory, the input among them."""
@@ -77,14 +77,17 @@ def read_poses(path: str | Path, source: Pose) -> PoseFile:
 
 
 def _pose_file(path: Path, first: _Placed, placed: Iterable[_Placed], states_input: bool) -> PoseFile:
-    """Azimuths turned so that the first pose, the input's, lies at 0; none may be there twice."""
+    """Azimuths turned so that the first pose, the input's, lies at 0; no pose may be there twice.
+
+    Where there is nothing to turn they stay as they are: a spiral of several turns counts on.
+    """
     turn, seen = first[1].azimuth, {_key(first[1]): first[0]}
     targets = []
     for where, pose in _limited(placed):
         twin = seen.setdefault(_key(pose), where)
         if twin != where:
             raise ViewFusionError(f"{where}: the same pose as {twin}; leave one of them out")
-        targets.append(replace(pose, azimuth=pose.azimuth - turn))
+        targets.append(replace(pose, azimuth=wrap_angle(pose.azimuth - turn) if turn else pose.azimuth))
     if not targets:
         more = " besides the input's" if states_input else ""
         raise ViewFusionError(f"no pose{more}; give one to {MOST_VIEWS - 1}")

@@ -42,14 +42,16 @@ def split_settings(inputs: Iterable[str]) -> tuple[list[Path], list[str]]:
 
 def _expanded(text: str) -> list[Path] | None:
     """The photo or photos that ``text`` names; None for what is neither there nor a pattern that fits."""
+    path = Path(text)
     try:
-        path = Path(text)
-        if path.is_dir():
-            return _images(path.iterdir(), f"{text}: no image in this folder")
-        if path.exists():
-            return [path]
+        listed = list(path.iterdir()) if path.is_dir() else None
+        there = path.exists()
     except (OSError, ValueError):  # too long, unreadable, or with a null byte: refused where it is opened
         return None
+    if listed is not None:
+        return _images(listed, f"{text}: no image in this folder")
+    if there:
+        return [path]
     if not glob.has_magic(text):
         return None
     # pathlib's own takes no absolute patterns.

@@ -54,7 +54,7 @@ class Turn:
     """
 
     play_order: tuple[int, ...] | None = None
-    kind = "a turn"
+    kind = "turn"
     names = ("input.png", "turntable.gif", "turntable.mp4", "contact_sheet.png", "cameras.json")
     folder = "views"
 
@@ -88,7 +88,7 @@ class SingleView:
 
     @property
     def kind(self) -> str:
-        return "a view and its path" if self.keep_path else "a view"
+        return "view and path" if self.keep_path else "view"
 
     @property
     def folder(self) -> str | None:
