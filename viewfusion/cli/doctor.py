@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 EXTRAS = {
-    "train": "making zero123-nano anew with tools/",
-    "dev": "running the checks and tests",
+    "train": ("making zero123-nano anew with tools/", ""),
+    # taming-transformers asks for torchvision, which would bring another torch.
+    "ldm": ("checkpoints with a VQ first stage", "--no-deps "),
+    "dev": ("running the checks and tests", ""),
 }
-"""What each extra of the package gives."""
+"""What each extra of the package gives, and what pip is told besides the packages."""
 
 ENOUGH_DISK = 500 * 2**20
 """Bytes; a turn of a real checkpoint and its unfinished state stay far below."""
@@ -195,19 +197,17 @@ def _extras() -> Iterator[Finding]:
         yield Finding("extras", False, "viewfusion runs from a checkout", "pip install -e .")
         return
     wanted = {name: _requirements(name) for name in names}
-    packages = sorted({each.name for requirements in wanted.values() for each in requirements})
+    # torchvision is no requirement, but a broken one breaks packages that look for it.
+    packages = {"torchvision", *(each.name for requirements in wanted.values() for each in requirements)}
     with ThreadPoolExecutor(2) as pool:
-        # torchvision is no requirement, but a broken one breaks packages that look for it.
-        faults = dict(
-            zip([*packages, "torchvision"], pool.map(_fault, [*packages, "torchvision"]), strict=True)
-        )
+        faults = dict(zip(packages, pool.map(_fault, packages), strict=True))
     for name, requirements in wanted.items():
         missing = [each for each in requirements if faults[each.name]]
         said = "; ".join(f"{each.name} {faults[each.name]}" for each in missing)
         specs = " ".join(f"'{each.name}{each.specifier}'" for each in missing)
-        gives = EXTRAS.get(name, "").strip()
+        gives, flags = EXTRAS.get(name, ("of another version of viewfusion", ""))
         text = f"{gives}: {said}" if missing else f"{gives}: here"
-        yield Finding(name, not missing, text, f"pip install {specs}" if missing else "")
+        yield Finding(name, not missing, text, f"pip install {flags}{specs}" if missing else "")
     if (fault := faults["torchvision"]) and fault != "not installed":
         remedy = "pip uninstall torchvision, or install the one made for this torch"
         yield Finding("torchvision", False, fault, remedy)
