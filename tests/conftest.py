@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import lzma
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from viewfusion.cli import main
 from viewfusion.zero123 import Zero123, load_zero123
 
 ASSETS = Path(__file__).parent / "assets"
@@ -47,3 +49,17 @@ def scheduler_config() -> dict:
         "prediction_type": "epsilon",
         "clip_sample": False,
     }
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """``run(arg, ...) -> (exit code, stdout, stderr)`` of the command in this process."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["viewfusion", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return stop.value.code or 0, captured.out, captured.err
+
+    return call

@@ -39,6 +39,7 @@ TABLE = {
     "errors": Row(),
     "resources": Row(),
     "yaml_files": Row("errors", "yaml"),
+    "trajectory_files": Row("errors geometry", "numpy"),
     # The mathematics: no model, no files.
     "geometry": Row("", "numpy"),
     "fusion": Row("geometry", "torch numpy"),
@@ -56,7 +57,12 @@ TABLE = {
     "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),
     "conditioning": Row("fusion geometry zero123", "torch"),
     "pipeline": Row("conditioning config fusion geometry preprocessing solvers views zero123", "torch"),
-    "cli": Row("__init__ config errors fusion geometry outputs pipeline views zero123", "typer rich"),
+    "cli": Row(
+        "__init__ conditioning config errors fusion geometry outputs pipeline preprocessing trajectory_files "
+        "views zero123",
+        "typer rich",
+        "packaging torch imageio_ffmpeg",
+    ),
     "__init__": Row("config errors geometry pipeline views zero123"),
     "__main__": Row("cli"),
 }

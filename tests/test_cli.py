@@ -14,25 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from viewfusion.cli import main
-
 ROOT = Path(__file__).parents[1]
 CHAIR = ROOT / "data/real_images/chair.png"
 QUICK = ["sampling.num_inference_steps=2", "sampling.solver=ddim"]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """``run(arg, ...) -> (exit code, stdout, stderr)`` of the command in this process."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["viewfusion", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 def refused(result, *words):
@@ -79,6 +63,8 @@ def test_plan_as_json(run):
         "order": 1,
         "view": 1,
         "azimuth_deg": 45.0,
+        "elevation_deg": 30.0,
+        "radius": 1.5,
         "references": [0],
         "reference_azimuths_deg": [0.0],
         "weights": [1.0],

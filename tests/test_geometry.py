@@ -12,9 +12,11 @@ from viewfusion.geometry import (
     PATH_STEP,
     Pose,
     angular_distance,
+    around,
     azimuth_distance,
     camera_to_world,
     colmap_to_opengl,
+    elevation_sweep,
     intrinsics,
     nerfstudio_to_opengl,
     opencv_to_opengl,
@@ -403,3 +405,46 @@ def test_a_path_ends_at_its_target(target):
     last = path_to(deg(12, -40, 1.2), target).views[-1]
     assert angular_distance(last, target) == pytest.approx(0, abs=1e-9)
     assert last.radius == pytest.approx(target.radius)
+
+
+def test_targets_around_an_input_are_made_the_nearest_first():
+    """Distances by hand: 90, 10 (the short way), 50 (20 + 30), 10, 0 (closer only), 90; ties as given."""
+    source = deg(0, 30)
+    targets = [deg(90), deg(350), deg(-20, 60), deg(10), deg(0, 30, 1.2), deg(-90)]
+    trajectory = around(source, targets)
+    assert trajectory.views == (source, *targets)
+    assert trajectory.order == (5, 2, 4, 3, 1, 6)
+    assert (trajectory.kind, trajectory.num_inputs) == ("path", 1)
+    with pytest.raises(ValueError, match="at least one target"):
+        around(source, [])
+
+
+@pytest.mark.parametrize(
+    ("elevation", "low", "high", "views", "heights"),
+    [
+        (30, -30, 90, 9, [-30, -15, 0, 15, 45, 60, 75, 90]),
+        (30, 30, 70, 5, [40, 50, 60, 70]),
+        (30, -10, 30, 5, [-10, 0, 10, 20]),
+        # 4 targets over 50 degrees, 10 of them below the input: 1 below (0.8), 3 above.
+        (30, 20, 70, 5, [20, 30 + 40 / 3, 30 + 80 / 3, 70]),
+        (89, -90, 90, 4, [-90, -90 + 179 / 2, 90]),
+        (-10, 0, 60, 5, [0, 20, 40, 60]),
+        (30, -5, 5, 3, [-5, 5]),
+    ],
+)
+def test_a_sweep_over_elevations(elevation, low, high, views, heights):
+    source = deg(0, elevation, 1.7)
+    trajectory = elevation_sweep(source, math.radians(low), math.radians(high), views)
+    assert trajectory.views[0] == source
+    assert [pose.elevation_deg for pose in trajectory.views[1:]] == pytest.approx(heights)
+    assert {(pose.azimuth, pose.radius) for pose in trajectory.views} == {(0.0, 1.7)}
+    away = [abs(trajectory.views[view].elevation - source.elevation) for view in trajectory.order]
+    assert away == sorted(away)
+    assert sorted(trajectory.order) == list(range(1, views))
+
+
+def test_sweeps_that_are_none():
+    with pytest.raises(ValueError, match="at least 3 views"):
+        elevation_sweep(deg(0), 0, 1, 2)
+    with pytest.raises(ValueError, match="from a lower to a higher"):
+        elevation_sweep(deg(0), 1, 1, 4)

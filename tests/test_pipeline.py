@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from viewfusion import Pose, ViewFusionError, ViewFusionPipeline, load_config, load_zero123, path_to
+from viewfusion.conditioning import ReferenceMemory
 from viewfusion.fusion import schedule
 from viewfusion.geometry import ring, ring_around
 
@@ -92,6 +93,24 @@ def test_a_resumed_run_equals_an_uninterrupted_one(pipeline):
         assert [view.record is None for view in again] == [True] * (1 + stop) + [False] * (4 - stop)
         remaining = schedule(trajectory)[stop:]
         assert rows["unet"] == STEPS * sum(len(target.references) + 1 for target in remaining)
+
+
+def test_a_memory_kept_between_runs_saves_the_inputs_encoding(pipeline):
+    config = load_config(overrides=["sampling.num_inference_steps=1"])
+    targets = [path_to(Pose(0.0), Pose(math.radians(turn))) for turn in (10, -10)]
+    memory = ReferenceMemory(pipeline.model)
+
+    def last(rgba, target, memory=None):
+        return list(pipeline.iter_views(rgba, target, config, memory=memory))[-1].image
+
+    alone = last(photo(), targets[1])
+    with counted(pipeline.model) as rows:
+        last(photo(), targets[0], memory)
+        shared = last(photo(), targets[1], memory)
+        assert rows["encoder"] == rows["image_encoder"] == memory.encodes == 1
+        assert torch.equal(alone, shared)
+        last(photo(1), targets[0], memory)
+        assert rows["encoder"] == 2, "another photo is encoded"
 
 
 def test_the_seed_decides(pipeline):

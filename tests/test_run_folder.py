@@ -18,7 +18,7 @@ import torch
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import ring
-from viewfusion.outputs import RunFolder, locking
+from viewfusion.outputs import RunFolder, SingleView, locking
 from viewfusion.views import View, ViewRecord, ViewSet
 
 POSES = ring(4).views
@@ -329,3 +329,56 @@ def test_the_lock_without_fcntl(tmp_path, monkeypatch):
     ):
         RunFolder.open(tmp_path, {"a": 1})
     RunFolder.open(tmp_path, {"a": 1}).close()
+
+
+def run_single(path: Path, keep_path: bool) -> bool:
+    """A run that asks for view 3 alone; whether there was anything to do."""
+    with RunFolder.open(path, FINGERPRINT, (4, 8, 8), SingleView(3, keep_path)) as folder:
+        if folder.complete:
+            return False
+        folder.write_input(np.full((16, 16, 4), 200, np.uint8))
+        views = []
+        for view in make_views(folder.finished_latents()):
+            folder.add(view)
+            views.append(view)
+        source = {"file": "chair.png"}
+        folder.finish(ViewSet(tuple(views)), config={}, checkpoint={}, source=source)
+    return True
+
+
+@pytest.mark.parametrize("keep_path", [False, True])
+def test_a_single_view_leaves_its_picture_and_on_request_the_path(tmp_path, finished, keep_path):
+    assert run_single(tmp_path, keep_path)
+    path = {f"path/00{i}.png": f"views/00{i}.png" for i in range(3)} if keep_path else {}
+    pictures = path | {"view.png": "views/003.png"}
+    assert listing(tmp_path) == sorted([*pictures, "manifest.json"])
+    for name, same in pictures.items():
+        assert (tmp_path / name).read_bytes() == (finished / same).read_bytes()
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["files"] == sorted(pictures)
+    assert [view["file"] for view in manifest["views"]] == [*(path or [None] * 3), "view.png"]
+    assert not run_single(tmp_path, keep_path)
+    (tmp_path / "view.png").unlink()
+    assert run_single(tmp_path, keep_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("count", range(13))
+def test_a_single_view_killed_anywhere_ends_with_the_same_bytes(tmp_path, count):
+    """Renames: run.json, view 0, (entry, picture) of views 1 to 3, the manifest; later ones do not come."""
+    assert run_single(tmp_path / "whole", True)
+    ended = in_a_process(lambda: run_single(tmp_path / "killed", True), count)
+    assert os.WIFSIGNALED(ended) == (count < 10)
+    assert run_single(tmp_path / "killed", True) == (0 < count < 10)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_a_single_view_keeps_other_peoples_files(tmp_path):
+    for name in ("view.png", "path/photo.png"):
+        file = tmp_path / name.replace("/", "_") / name
+        file.parent.mkdir(parents=True)
+        file.write_text("mine")
+        folder = tmp_path / name.replace("/", "_")
+        with pytest.raises(ViewFusionError, match=f"{name.partition('/')[0]} is there already"):
+            run_single(folder, True)
+        assert file.read_text() == "mine"

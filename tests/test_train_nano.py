@@ -159,7 +159,7 @@ def test_noises_are_drawn_evenly_by_their_logarithm():
 
 
 def test_the_best_guess_without_a_picture_costs_the_same_at_every_noise():
-    """For x0 ~ N(0, s^2) the best v leaves v's error (1 + r) x0's, x0's being s^2 r / (s^2 + r); r noise / signal."""
+    """x0 ~ N(0, s^2) leaves s^2 r / (s^2 + r) of itself unknown, r being noise over signal, squared."""
     alphas, spread = torch.tensor([0.999, 0.9, 0.5, 0.1, 0.005]), 0.3
     ratio = 1 / alphas - 1
     left = spread**2 * ratio / (spread**2 + ratio)

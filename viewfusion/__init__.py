@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from viewfusion.config import Config, load_config
     from viewfusion.errors import ViewFusionError
-    from viewfusion.geometry import Pose, Trajectory, path_to, ring, ring_around
+    from viewfusion.geometry import Pose, Trajectory, around, elevation_sweep, path_to, ring, ring_around
     from viewfusion.pipeline import ViewFusionPipeline
     from viewfusion.views import View, ViewSet
     from viewfusion.zero123 import Zero123, load_zero123
@@ -29,6 +29,8 @@ _HOMES = {
     "ViewFusionPipeline": "pipeline",
     "ViewSet": "views",
     "Zero123": "zero123",
+    "around": "geometry",
+    "elevation_sweep": "geometry",
     "load_config": "config",
     "load_zero123": "zero123",
     "path_to": "geometry",
@@ -46,6 +48,8 @@ __all__ = [
     "ViewSet",
     "Zero123",
     "__version__",
+    "around",
+    "elevation_sweep",
     "load_config",
     "load_zero123",
     "path_to",

@@ -18,6 +18,9 @@ from viewfusion.zero123 import Zero123
 class ReferenceMemory:
     """Views that may serve as references.
 
+    One memory may serve several runs one after another: a view given again with the same pixels, such as the
+    input, keeps its encoding, one with other pixels loses it.
+
     Attributes:
         encodes: how many views were encoded so far; a view nothing refers to never is.
     """
@@ -29,6 +32,9 @@ class ReferenceMemory:
 
     def add(self, index: int, pose: Pose, pixels: torch.Tensor) -> None:
         """Remember a view: ``pixels`` (1, 3, H, W) in [-1, 1]."""
+        known = self._views.get(index)
+        if known is None or not torch.equal(known[1], pixels):
+            self._encoded.pop(index, None)
         self._views[index] = pose, pixels
 
     def conditions(self, target: Target, pose: Pose) -> Conditions:

@@ -6,7 +6,6 @@ Enters: a preset's name or file and dotted overrides. Leaves: a checked :class:`
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
@@ -14,7 +13,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from viewfusion.errors import ViewFusionError
+from viewfusion.errors import ViewFusionError, did_you_mean
 from viewfusion.resources import resource_folder
 from viewfusion.yaml_files import parse_yaml, read_yaml
 
@@ -172,7 +171,7 @@ def changed(config: Config, **changes: Any) -> Config:
     known = [f.name for f in fields(Config)]
     for key in changes:
         if key not in known:
-            hint = _near(key, known) or f"; known: {', '.join(known)}"
+            hint = did_you_mean(key, known) or f"; known: {', '.join(known)}"
             raise ViewFusionError(f"unknown setting {key!r}{hint}")
     copy = replace(config, **changes)
     copy.validate()
@@ -191,7 +190,7 @@ def _preset_path(preset: str | Path) -> Path:
         return path
     known = ", ".join(PRESETS)
     raise ViewFusionError(
-        f"no preset {str(preset)[:80]!r}; use one of {known}, or a .yaml file{_near(preset, PRESETS)}"
+        f"no preset {str(preset)[:80]!r}; use one of {known}, or a .yaml file{did_you_mean(preset, PRESETS)}"
     )
 
 
@@ -201,7 +200,7 @@ def _check_keys(values: dict, kind: type, source: str, prefix: str = "") -> None
     for key, value in values.items():
         name = prefix + str(key)[:80]
         if key not in known:
-            hint = _near(key, known) or f"; known: {', '.join(known)}"
+            hint = did_you_mean(key, known) or f"; known: {', '.join(known)}"
             raise ViewFusionError(f"{source}: unknown key {name!r}{hint}")
         default = known[key].default_factory
         if is_dataclass(default) and isinstance(default, type):
@@ -237,11 +236,6 @@ def _names(kind: type) -> str:
     return ", ".join(f.name for f in fields(kind))
 
 
-def _near(wrong: object, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(wrong), list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
 def _need(good: bool, name: str, value: object, wanted: str) -> None:
     if not good:
         raise ViewFusionError(f"{name} must be {wanted}, got {value}")
@@ -249,4 +243,6 @@ def _need(good: bool, name: str, value: object, wanted: str) -> None:
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise ViewFusionError(f"{name} must be one of {', '.join(known)}, got {value!r}{_near(value, known)}")
+        raise ViewFusionError(
+            f"{name} must be one of {', '.join(known)}, got {value!r}{did_you_mean(value, known)}"
+        )

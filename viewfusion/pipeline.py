@@ -96,6 +96,7 @@ class ViewFusionPipeline:
         *,
         finished: Mapping[int, torch.Tensor] | None = None,
         noise: Callable[[Target], NoiseSource] | None = None,
+        memory: ReferenceMemory | None = None,
         on_step: OnStep | None = None,
     ) -> Iterator[View]:
         """Views one at a time, in the order they are made; the input first.
@@ -104,6 +105,7 @@ class ViewFusionPipeline:
             image: as in :meth:`__call__`; for several posed inputs a list, in the trajectory's order.
             finished: latents (4, h, w) of views made by an earlier run; they are decoded, not made again.
             noise: a source of noise per target; default: :class:`ViewNoise` of (``config.seed``, view).
+            memory: of an earlier call with the same inputs, whose encodings are then not made again.
             on_step: see :data:`OnStep`.
         """
         images = image if isinstance(image, list) else [image]
@@ -111,7 +113,7 @@ class ViewFusionPipeline:
         if len(inputs) != trajectory.num_inputs:
             raise ValueError(f"the trajectory has {trajectory.num_inputs} inputs, got {len(inputs)} images")
         finished = finished or {}
-        memory = ReferenceMemory(self.model)
+        memory = ReferenceMemory(self.model) if memory is None else memory
         for index, pixels in enumerate(inputs):
             memory.add(index, trajectory.views[index], pixels)
             yield View(index, trajectory.views[index], pixels[0])

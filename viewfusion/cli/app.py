@@ -6,12 +6,16 @@ Exit codes: 0 done, 2 the user can mend it (one line says how), 130 stopped by C
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from viewfusion.errors import ViewFusionError
+
+from .photos import split_settings
 
 app = typer.Typer(
     name="viewfusion",
@@ -23,11 +27,39 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="IMG... [KEY=VALUE...]",
+        help="Photos, folders of photos or quoted patterns, and settings such as sampling.eta=0.",
+    ),
+]
+Checkpoint = Annotated[
+    str, typer.Option(help="A shipped name, a checkpoint folder, or an original .ckpt file.")
+]
+ModelConfig = Annotated[
+    Path | None, typer.Option("--config", help="The YAML that came with an original .ckpt.")
+]
 Preset = Annotated[str, typer.Option(help="fast, balanced, reference, or a YAML file.")]
 Views = Annotated[int | None, typer.Option(help="How many views, the input among them.  [default: 16]")]
 Elevation = Annotated[
     float | None, typer.Option(help="Camera height over the horizon in the photo.  [default: 30]")
 ]
+TrajectoryFile = Annotated[
+    Path | None,
+    typer.Option("--trajectory", help="Views from a CSV or JSON of poses, or nerfstudio's transforms.json."),
+]
+Sweep = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        "--elevation-sweep-deg",
+        metavar="MIN MAX",
+        help="Rise from MIN to MAX at the input's azimuth instead.",
+    ),
+]
+Seed = Annotated[int | None, typer.Option(help="Same seed, same pictures.  [default: 0]")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Out = Annotated[Path, typer.Option(help="One folder per photo is made below this one.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -44,32 +76,74 @@ def _root(
 
 @app.command("generate-360")
 def generate_360(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="IMG... [KEY=VALUE...]", help="Photos, and settings such as sampling.eta=0."),
-    ],
-    checkpoint: Annotated[
-        str, typer.Option(help="A shipped name, a checkpoint folder, or an original .ckpt file.")
-    ] = "zero123-nano",
-    config: Annotated[Path | None, typer.Option(help="The YAML that came with an original .ckpt.")] = None,
+    inputs: Inputs,
+    checkpoint: Checkpoint = "zero123-nano",
+    model_config: ModelConfig = None,
     preset: Preset = "balanced",
     views: Views = None,
     elevation_deg: Elevation = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same pictures.  [default: 0]")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    out: Annotated[Path, typer.Option(help="One folder per photo is made below this one.")] = Path("out"),
+    trajectory: TrajectoryFile = None,
+    elevation_sweep_deg: Sweep = None,
+    num_samples: Annotated[
+        int | None, typer.Option(help="So many seeds, each in a folder, and a picture of all.")
+    ] = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    out: Out = Path("out"),
 ) -> None:
     """Turn each photo into a 360-degree sequence: views, GIF, MP4, contact sheet, cameras."""
-    from .generate import generate
+    from .generate_360 import generate_360 as generate
+    from .session import Options
+    from .wanted import wanted_turn
 
-    photos, overrides = _split(inputs)
-    options = {"views": views, "seed": seed, "elevation_deg": elevation_deg}
-    overrides += [f"{key}={value}" for key, value in options.items() if value is not None]
-    try:
-        generate(photos, checkpoint, config, preset, overrides, device, out)
-    except KeyboardInterrupt:
-        typer.echo("stopped; finished views are kept, the same command goes on from them", err=True)
-        raise typer.Exit(130) from None
+    photos, overrides = split_settings(inputs)
+    overrides += _settings(views=views, seed=seed, elevation_deg=elevation_deg)
+    wanted = wanted_turn(preset, overrides, trajectory, elevation_sweep_deg)
+    with _stoppable():
+        generate(photos, Options(checkpoint, model_config, device, out), wanted, num_samples)
+
+
+@app.command("generate-view")
+def generate_view(
+    inputs: Inputs,
+    azimuth_deg: Annotated[
+        float | None, typer.Option(help="Of the target, counter-clockwise from the photo.  [default: 0]")
+    ] = None,
+    elevation_deg: Annotated[
+        float | None, typer.Option(help="Of the target, over the horizon.  [default: the photo's]")
+    ] = None,
+    radius: Annotated[
+        float | None, typer.Option(help="Distance of the target's camera.  [default: the photo's]")
+    ] = None,
+    poses: Annotated[
+        Path | None, typer.Option(help="Many targets: CSV or JSON as for generate-360 --trajectory.")
+    ] = None,
+    input_elevation_deg: Elevation = None,
+    input_radius: Annotated[
+        float | None, typer.Option(help="Distance of the photo's camera.  [default: 1.5]")
+    ] = None,
+    keep_path: Annotated[
+        bool, typer.Option("--keep-path", help="Keep the views on the way to the target too.")
+    ] = False,
+    checkpoint: Checkpoint = "zero123-nano",
+    model_config: ModelConfig = None,
+    preset: Preset = "balanced",
+    seed: Seed = None,
+    device: Device = "auto",
+    out: Out = Path("out"),
+) -> None:
+    """Make one other view of each photo, or with --poses many, each reached on its own."""
+    from .generate_view import generate_view as generate
+    from .session import Options
+    from .wanted import wanted_views
+
+    photos, overrides = split_settings(inputs)
+    overrides += _settings(seed=seed, elevation_deg=input_elevation_deg, radius=input_radius)
+    target = {"azimuth_deg": azimuth_deg, "elevation_deg": elevation_deg, "radius": radius}
+    wanted = wanted_views(preset, overrides, target, poses)
+    with _stoppable():
+        options = Options(checkpoint, model_config, device, out)
+        generate(photos, options, wanted, poses is not None, keep_path)
 
 
 @app.command()
@@ -78,15 +152,17 @@ def plan(
     preset: Preset = "balanced",
     views: Views = None,
     elevation_deg: Elevation = None,
+    trajectory: TrajectoryFile = None,
+    elevation_sweep_deg: Sweep = None,
     family: Annotated[str, typer.Option(help="zero123 or stable-zero123.")] = "zero123",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show a run's order, references, weights and pose embeddings. Needs no checkpoint."""
     from .plan import print_plan
+    from .wanted import wanted_turn
 
-    given = {"views": views, "elevation_deg": elevation_deg}
-    settings = [f"{key}={value}" for key, value in given.items() if value is not None]
-    print_plan(preset, [*(overrides or ()), *settings], family, as_json)
+    settings = [*(overrides or ()), *_settings(views=views, elevation_deg=elevation_deg)]
+    print_plan(wanted_turn(preset, settings, trajectory, elevation_sweep_deg), family, as_json)
 
 
 @app.command()
@@ -111,13 +187,30 @@ def export(
     export_run(run_folder, to, out, fps=fps, seconds=seconds, loop=loop, bounce=bounce, size=size)
 
 
-def _split(inputs: list[str]) -> tuple[list[Path], list[str]]:
-    """Photos, and key=value settings; a file whose name holds "=" is a photo if it exists."""
-    overrides = [text for text in inputs if "=" in text and not Path(text).exists()]
-    photos = [Path(text) for text in inputs if text not in overrides]
-    if not photos:
-        raise ViewFusionError("no photo given; usage: viewfusion generate-360 photo.png")
-    return photos, overrides
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+) -> None:
+    """Say what is installed, what is missing, and whether the main job can run here."""
+    from .doctor import examine, print_report
+
+    report = examine()
+    print_report(report, as_json)
+    raise typer.Exit(0 if report.ready else 2)
+
+
+def _settings(**options: object) -> list[str]:
+    """Options that stand for a setting, as key=value."""
+    return [f"{key}={value}" for key, value in options.items() if value is not None]
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("stopped; finished views are kept, the same command goes on from them", err=True)
+        raise typer.Exit(130) from None
 
 
 def main() -> None:

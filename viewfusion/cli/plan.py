@@ -8,22 +8,22 @@ from typing import Any
 
 import typer
 
-from viewfusion.config import load_config
 from viewfusion.errors import ViewFusionError
 from viewfusion.fusion import schedule
 from viewfusion.geometry import FAMILIES, pose_embedding, wrap_angle
 
+from .wanted import Wanted
 
-def print_plan(preset: str, overrides: list[str], family: str, as_json: bool) -> None:
-    """Print the schedule of a ring as a table or as JSON.
+
+def print_plan(wanted: Wanted, family: str, as_json: bool) -> None:
+    """Print the schedule of a run as a table or as JSON.
 
     Raises:
         ViewFusionError: bad options.
     """
     if family not in FAMILIES:
         raise ViewFusionError(f"--family must be one of {', '.join(FAMILIES)}, got {family!r}")
-    config = load_config(preset, overrides)
-    trajectory = config.trajectory()
+    config, trajectory = wanted.config, wanted.trajectory
     rows = []
     for place, target in enumerate(schedule(trajectory, config.rules()), start=1):
         pose = trajectory.views[target.view]
@@ -33,6 +33,8 @@ def print_plan(preset: str, overrides: list[str], family: str, as_json: bool) ->
                 "order": place,
                 "view": target.view,
                 "azimuth_deg": _degrees(pose.azimuth),
+                "elevation_deg": round(pose.elevation_deg, 9),
+                "radius": round(pose.radius, 9),
                 "references": list(target.references),
                 "reference_azimuths_deg": [_degrees(reference.azimuth) for reference in references],
                 "weights": list(target.weights),
@@ -40,7 +42,8 @@ def print_plan(preset: str, overrides: list[str], family: str, as_json: bool) ->
             }
         )
     if as_json:
-        typer.echo(json.dumps({"config": config.to_dict(), "family": family, "targets": rows}, indent=2))
+        content = {"config": config.to_dict(), "trajectory": wanted.trajectory_json(), "family": family}
+        typer.echo(json.dumps({**content, "targets": rows}, indent=2))
     else:
         typer.echo("\n".join(_table(rows)))
 
@@ -50,10 +53,18 @@ def _degrees(angle: float) -> float:
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
-    """A line per target, then one per reference: azimuth, weight, pose embedding."""
-    lines = ["order  view  azimuth  reference  weight  [d_polar, sin d_azimuth, cos d_azimuth, d_radius]"]
+    """A line per target, then one per reference: azimuth, weight, pose embedding.
+
+    Elevation and radius stand there where targets differ in them.
+    """
+    varied = len({(row["elevation_deg"], row["radius"]) for row in rows}) > 1
+    more = "  elevation  radius" if varied else ""
+    lines = [
+        f"order  view  azimuth{more}  reference  weight  [d_polar, sin d_azimuth, cos d_azimuth, d_radius]"
+    ]
     for row in rows:
         head = f"{row['order']:5d}  {row['view']:4d}  {row['azimuth_deg']:+7.1f}"
+        head += f"  {row['elevation_deg']:+9.1f}  {row['radius']:6.2f}" if varied else ""
         for index, (azimuth, weight, pose) in enumerate(
             zip(row["reference_azimuths_deg"], row["weights"], row["pose_embeddings"], strict=True)
         ):

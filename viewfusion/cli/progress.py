@@ -54,9 +54,9 @@ class SpinProgress:
 
     def on_view(self, view: View) -> None:
         if view.record and not self.console.is_terminal:
-            azimuth = f"{view.pose.azimuth_deg:.1f}"
             self.console.print(
-                f"view {view.index} at azimuth {azimuth}: {len(view.record.references)} references, "
+                f"view {view.index} at azimuth {view.pose.azimuth_deg:.1f}, "
+                f"elevation {view.pose.elevation_deg:.1f}: {len(view.record.references)} references, "
                 f"{view.record.network_evaluations} evaluations, {view.record.seconds:.1f} s",
                 soft_wrap=True,
             )

@@ -24,7 +24,7 @@ from .poses import (
     pose_embedding,
     wrap_angle,
 )
-from .trajectories import PATH_STEP, Trajectory, path_to, ring, ring_around
+from .trajectories import PATH_STEP, Trajectory, around, elevation_sweep, path_to, ring, ring_around
 
 __all__ = [
     "DEFAULT_ELEVATION",
@@ -36,9 +36,11 @@ __all__ = [
     "Pose",
     "Trajectory",
     "angular_distance",
+    "around",
     "azimuth_distance",
     "camera_to_world",
     "colmap_to_opengl",
+    "elevation_sweep",
     "intrinsics",
     "nerfstudio_to_opengl",
     "opencv_to_opengl",

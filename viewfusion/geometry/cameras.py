@@ -48,8 +48,17 @@ def pose_from_camera_to_world(matrix: np.ndarray) -> Pose:
     right = matrix[:3, 0]
     pose = Pose(math.atan2(-right[0], right[1]), elevation, radius)
     if not np.allclose(camera_to_world(pose)[:3, :3], matrix[:3, :3], atol=1e-4):
-        raise ValueError("the camera does not look at the origin with z up")
+        raise ValueError(f"the camera does not look at the origin with z up ({_fault(matrix)})")
     return pose
+
+
+def _fault(matrix: np.ndarray) -> str:
+    """What is wrong with a camera whose matrix is not that of its position."""
+    if not np.allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3), atol=1e-4):
+        return "its axes are no rotation"
+    cosine = matrix[:3, 2] @ matrix[:3, 3] / np.linalg.norm(matrix[:3, 3])
+    off = math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+    return f"it looks {off:.3g} degrees past it" if off > 0.01 else "it is rolled or mirrored"
 
 
 def intrinsics(size: int | tuple[int, int], fov: float = FOV) -> np.ndarray:

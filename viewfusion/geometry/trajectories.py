@@ -7,10 +7,11 @@ inputs first, and the order of generation.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from .poses import DEFAULT_ELEVATION, DEFAULT_RADIUS, Pose, wrap_angle
+from .poses import DEFAULT_ELEVATION, DEFAULT_RADIUS, Pose, angular_distance, wrap_angle
 
 PATH_STEP = math.radians(10.0)
 """Longest step of a path to a single target, in azimuth and in elevation (ViewFusion, section 3.3)."""
@@ -94,3 +95,49 @@ def path_to(source: Pose, target: Pose, step: float = PATH_STEP) -> Trajectory:
         for i in range(1, count + 1)
     )
     return Trajectory("path", (source, *made), tuple(range(1, count + 1)))
+
+
+def around(source: Pose, targets: Sequence[Pose]) -> Trajectory:
+    """Any targets around one input; views are the input, then the targets as given.
+
+    They are generated in order of growing angular distance from the input, those equally far as given.
+    So, as on a ring and on a path, what is made first is what the network knows best, a small move from
+    the photo, and a far target finds the views on the way to it made already.
+
+    Raises:
+        ValueError: no targets.
+    """
+    if not targets:
+        raise ValueError("a trajectory needs at least one target")
+    # Rounded: two targets equally far on both sides may differ in the last bit.
+    distances = [round(angular_distance(source, target), 9) for target in targets]
+    order = sorted(range(1, len(targets) + 1), key=lambda view: distances[view - 1])
+    return Trajectory("path", (source, *targets), tuple(order))
+
+
+def elevation_sweep(source: Pose, low: float, high: float, num_views: int) -> Trajectory:
+    """The camera rises from ``low`` to ``high`` (radians) at the input's azimuth and radius.
+
+    Of the ``num_views`` views one is the input. Where it stands between the two ends it is part of the sweep,
+    and the steps below it and above it are as nearly equal as their whole numbers allow; where it stands
+    outside, the other views are evenly spaced. Both ends are always among the views. Generated as by
+    :func:`around`; output order is the input, then upwards.
+
+    Raises:
+        ValueError: fewer than 3 views, or ``low`` is not below ``high``.
+    """
+    if num_views < 3:
+        raise ValueError(f"a sweep needs at least 3 views (the input and both ends), got {num_views}")
+    if not low < high:
+        raise ValueError("a sweep goes from a lower to a higher elevation")
+    count, middle, near = num_views - 1, source.elevation, 1e-9
+    if not low - near <= middle <= high + near:
+        heights = [low + (high - low) * i / (count - 1) for i in range(count)]
+    else:
+        # An end at which the input does not stand needs a view of its own.
+        least, most = int(middle - low > near), count - int(high - middle > near)
+        below = min(max(round(count * (middle - low) / (high - low)), least), most)
+        above = count - below
+        heights = [low + (middle - low) * i / below for i in range(below)]
+        heights += [middle + (high - middle) * i / above for i in range(1, above + 1)]
+    return around(source, [replace(source, elevation=height) for height in heights])

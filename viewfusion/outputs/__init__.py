@@ -6,14 +6,19 @@ from .cameras import cameras_json
 from .contact_sheet import contact_sheet
 from .exports import FORMATS, export, find_format
 from .playback import Playback
+from .products import Products, SingleView, Turn
 from .reader import read_run
 from .run_folder import RunFolder
+from .samples import write_samples
 from .video import write_gif, write_mp4
 
 __all__ = [
     "FORMATS",
     "Playback",
+    "Products",
     "RunFolder",
+    "SingleView",
+    "Turn",
     "cameras_json",
     "contact_sheet",
     "export",
@@ -21,4 +26,5 @@ __all__ = [
     "read_run",
     "write_gif",
     "write_mp4",
+    "write_samples",
 ]

@@ -1,10 +1,12 @@
-"""The contact sheet: views go in, one labelled picture of all of them comes out."""
+"""Contact sheets: views go in, one labelled picture of all of them comes out."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from viewfusion.geometry import Pose, wrap_angle
@@ -12,13 +14,13 @@ from viewfusion.geometry import Pose, wrap_angle
 from .roles import is_input
 
 if TYPE_CHECKING:
-    from viewfusion.views import View, ViewSet
+    from viewfusion.views import ViewSet
 
 CELL = (128, 256)
 """Least and greatest side of a cell in pixels; views are resized (Lanczos) to lie between."""
 
-MARGIN, LABEL, TITLE = 8, 24, 32
-"""Pixels around cells, height of the label under each, height of the title line."""
+MARGIN, LABEL, TITLE, ROW_LABEL = 8, 24, 32, 72
+"""Pixels around cells, height of the label under each, of the title line, width of a word before a row."""
 
 _INK = (60, 60, 60)
 
@@ -34,16 +36,31 @@ def contact_sheet(views: ViewSet, title: str = "") -> Image.Image:
     """
     if not len(views):
         raise ValueError("a contact sheet needs at least one view")
-    width, height = _cell_size(*views[0].image.shape[1:])
-    columns = _columns(len(views))
+    pictures = [view.rgb for view in views]
+    poses = [view.pose for view in views]
+    labels = pose_labels(poses, [is_input(views, view) for view in views])
+    return labelled_grid(pictures, labels, _columns(len(views)), _title(poses, title))
+
+
+def labelled_grid(
+    pictures: Sequence[np.ndarray], labels: Sequence[str], columns: int, title: str, rows: Sequence[str] = ()
+) -> Image.Image:
+    """RGB picture of ``pictures`` (H, W, 3) uint8 row by row, a label under each and a title above all.
+
+    Args:
+        rows: a word to the left of each row; none where empty.
+    """
+    width, height = _cell_size(*pictures[0].shape[:2])
     across, down = width + MARGIN, height + LABEL
-    rows = math.ceil(len(views) / columns)
-    sheet = Image.new("RGB", (columns * across + MARGIN, rows * down + TITLE + MARGIN), "white")
+    left, count = MARGIN + (ROW_LABEL if rows else 0), math.ceil(len(pictures) / columns)
+    sheet = Image.new("RGB", (left + columns * across, count * down + TITLE + MARGIN), "white")
     draw = ImageDraw.Draw(sheet)
-    _write(draw, sheet.width / 2, (MARGIN + TITLE) / 2, _title(views, title), sheet.width - 2 * MARGIN, 17)
-    for place, (view, label) in enumerate(zip(views, _labels(views), strict=True)):
-        x, y = MARGIN + place % columns * across, MARGIN + TITLE + place // columns * down
-        picture = Image.fromarray(view.rgb)
+    _write(draw, sheet.width / 2, (MARGIN + TITLE) / 2, title, sheet.width - 2 * MARGIN, 17)
+    for row, word in enumerate(rows):
+        _write(draw, left / 2, MARGIN + TITLE + row * down + height / 2, word, ROW_LABEL, 14)
+    for place, (pixels, label) in enumerate(zip(pictures, labels, strict=True)):
+        x, y = left + place % columns * across, MARGIN + TITLE + place // columns * down
+        picture = Image.fromarray(pixels)
         if picture.size != (width, height):
             picture = picture.resize((width, height), Image.Resampling.LANCZOS)
         sheet.paste(picture, (x, y))
@@ -59,27 +76,26 @@ def azimuth_label(pose: Pose) -> str:
     return f"{degrees:+g}°" if degrees else "0°"
 
 
-def _labels(views: ViewSet) -> list[str]:
-    tilts = len(_elevations(views)) > 1
-    return [_label(views, view) + (f", {view.pose.elevation_deg:.3g}° up" if tilts else "") for view in views]
+def pose_labels(poses: Sequence[Pose], given: Sequence[bool]) -> list[str]:
+    """A label for each view of a set, with its elevation where they differ in it; ``given`` marks inputs."""
+    tilts = len(_elevations(poses)) > 1
+    labels = []
+    for pose, is_given in zip(poses, given, strict=True):
+        azimuth = azimuth_label(pose)
+        label = azimuth if not is_given else "input" if azimuth == "0°" else f"input {azimuth}"
+        labels.append(label + (f", {pose.elevation_deg:.3g}° up" if tilts else ""))
+    return labels
 
 
-def _label(views: ViewSet, view: View) -> str:
-    azimuth = azimuth_label(view.pose)
-    if not is_input(views, view):
-        return azimuth
-    return "input" if azimuth == "0°" else f"input {azimuth}"
-
-
-def _title(views: ViewSet, title: str) -> str:
-    elevations = _elevations(views)
+def _title(poses: Sequence[Pose], title: str) -> str:
+    elevations = _elevations(poses)
     same = [f"elevation {elevations[0]:g}°"] if len(elevations) == 1 else []
     return ", ".join([" ".join(title.split())] * bool(title.strip()) + same)
 
 
-def _elevations(views: ViewSet) -> list[float]:
+def _elevations(poses: Sequence[Pose]) -> list[float]:
     """The different elevations of a set, in degrees."""
-    return sorted({round(view.pose.elevation_deg, 2) + 0.0 for view in views})
+    return sorted({round(pose.elevation_deg, 2) + 0.0 for pose in poses})
 
 
 def _cell_size(height: int, width: int) -> tuple[int, int]:

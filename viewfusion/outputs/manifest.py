@@ -6,7 +6,7 @@ No time of day and no absolute path enters: two runs of the same thing differ in
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ def manifest(
     checkpoint: dict[str, Any],
     source: dict[str, Any],
     files: Iterable[str],
+    trajectory: dict[str, Any] | None = None,
+    picture_of: Callable[[int], str | None] = view_file,
 ) -> dict[str, Any]:
     """Content of ``manifest.json``.
 
@@ -41,6 +43,8 @@ def manifest(
         checkpoint: {name, sha256}; of a name that is a path the last part is kept.
         source: {file, sha256, method, warnings} of the photo; of ``file`` the last part is kept.
         files: paths of the run's other files, inside its folder.
+        trajectory: {kind, file, order}: where the poses come from, and the order they were made in.
+        picture_of: the picture of a view by its index; None for one that is not kept.
     """
     made = [records[view.index] for view in views if view.index in records]
     return {
@@ -51,8 +55,12 @@ def manifest(
         "seed": config.get("seed", 0),
         "checkpoint": _without_folder(checkpoint, "name"),
         "input": _without_folder(source, "file"),
+        **({"trajectory": trajectory} if trajectory else {}),
         "files": sorted(files),
-        "views": [_entry(view, is_input(views, view), records.get(view.index)) for view in views],
+        "views": [
+            _entry(view, picture_of(view.index), is_input(views, view), records.get(view.index))
+            for view in views
+        ],
         "totals": {
             "views": len(views),
             "generated": sum(not is_input(views, view) for view in views),
@@ -74,10 +82,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _entry(view: View, given: bool, record: ViewRecord | None) -> dict[str, Any]:
+def _entry(view: View, file: str | None, given: bool, record: ViewRecord | None) -> dict[str, Any]:
     entry = {
         "index": view.index,
-        "file": view_file(view.index),
+        "file": file,
         "pose": pose_json(view.pose),
         "source": "input" if given else "generated",
     }

@@ -1,11 +1,9 @@
 """One object's folder: views go in as they are made, a folder that is finished or resumable comes out.
 
-    views/000.png ...   the views           turntable.gif, .mp4   the turn
-    input.png           the framed photo    contact_sheet.png     all views with labels
-    cameras.json        poses, matrices     manifest.json         how it was made; written last
-
-While unfinished, ``.resume/`` holds what the next run continues from. Every file is written whole or not at
-all; killed anywhere and run again, a folder ends with the same bytes but for the seconds in its manifest.
+Which files it ends with is up to its :class:`~viewfusion.outputs.products.Products`; besides them there is
+``manifest.json``, how it was made, written last. While unfinished, ``.resume/`` holds what the next run
+continues from. Every file is written whole or not at all; killed anywhere and run again, a folder ends with
+the same bytes but for the seconds in its manifest.
 """
 
 from __future__ import annotations
@@ -19,21 +17,16 @@ import numpy as np
 
 from viewfusion.errors import ViewFusionError
 
-from .cameras import cameras_json, view_file
-from .contact_sheet import contact_sheet
 from .files import explained, remove_partial, write_json, write_png
 from .locking import FolderLock
 from .manifest import manifest
+from .products import Products, Turn
 from .resume import Entry, read_entry, write_entry
-from .roles import turntable_frames
-from .video import turn_fps, write_gif, write_mp4
 
 if TYPE_CHECKING:
     import torch
 
     from viewfusion.views import View, ViewRecord, ViewSet
-
-_EXTRAS = ("input.png", "turntable.gif", "turntable.mp4", "contact_sheet.png", "cameras.json")
 
 
 class RunFolder:
@@ -53,14 +46,15 @@ class RunFolder:
         fingerprint: dict[str, Any],
         lock: FolderLock,
         latent_shape: tuple[int, ...] | None = None,
+        products: Products | None = None,
     ) -> None:
-        self.path = path
+        self.path, self._products = path, products or Turn()
         self._fingerprint, self._lock = json.loads(json.dumps(fingerprint)), lock
         self._resume, self._manifest = path / ".resume", path / "manifest.json"
         self._entries: dict[int, Entry] = {}
         with explained(path, "cannot be used"):
             self.complete = self._check()
-            for folder in (path, path / "views", self._resume):
+            for folder in (path, path / (self._products.folder or ""), self._resume):
                 remove_partial(folder)
             if self.complete:
                 shutil.rmtree(self._resume, ignore_errors=True)
@@ -69,7 +63,11 @@ class RunFolder:
 
     @classmethod
     def open(
-        cls, path: str | Path, fingerprint: dict[str, Any], latent_shape: tuple[int, ...] | None = None
+        cls,
+        path: str | Path,
+        fingerprint: dict[str, Any],
+        latent_shape: tuple[int, ...] | None = None,
+        products: Products | None = None,
     ) -> RunFolder:
         """Make or continue the folder at ``path``.
 
@@ -78,6 +76,7 @@ class RunFolder:
             fingerprint: everything that decides the pictures (configuration, hashes of checkpoint and input),
                 as JSON has it: a folder made with another one is refused.
             latent_shape: (4, h, w) that latents of an earlier run must have to be used.
+            products: what the run finishes with; default: those of a turn.
 
         Raises:
             ViewFusionError: another run writes to it, it holds another run's or other people's files, or
@@ -91,7 +90,7 @@ class RunFolder:
                 raise ViewFusionError(f"{path} is a file, not a folder; choose another --out") from None
         lock = FolderLock(path)
         try:
-            return cls(path, fingerprint, lock, latent_shape)
+            return cls(path, fingerprint, lock, latent_shape, products)
         except BaseException:
             lock.release()
             raise
@@ -117,8 +116,9 @@ class RunFolder:
         return {index: record for index, (_, record) in self._entries.items() if record is not None}
 
     def write_input(self, rgba: np.ndarray) -> None:
-        """``input.png``: the framed photo, (H, W, 4) uint8."""
-        write_png(self.path / "input.png", rgba)
+        """``input.png``: the framed photo, (H, W, 4) uint8; nothing where that is none of the products."""
+        if "input.png" in self._products.names:
+            write_png(self.path / "input.png", rgba)
 
     def add(self, view: View) -> None:
         """Keep a view: what the next run needs first, its picture second.
@@ -129,7 +129,7 @@ class RunFolder:
             latents = view.latents.detach().float().cpu().numpy().copy()
             write_entry(self._resume / f"{view.index:03d}.npz", latents, view.record)
             self._entries[view.index] = (latents, view.record)
-        write_png(self.path / view_file(view.index), view.rgb)
+        self._write_picture(view)
 
     def finish(
         self,
@@ -138,6 +138,7 @@ class RunFolder:
         config: dict[str, Any],
         checkpoint: dict[str, Any],
         source: dict[str, Any],
+        trajectory: dict[str, Any] | None = None,
         title: str = "",
     ) -> None:
         """Write everything else; the manifest, last, makes the folder complete.
@@ -147,14 +148,17 @@ class RunFolder:
             config: the whole configuration, for the manifest.
             checkpoint: {name, sha256}, for the manifest.
             source: {file, sha256, method, warnings} of the photo, for the manifest.
+            trajectory: where the poses come from and in which order they were made, for the manifest.
             title: of the contact sheet.
 
         Raises:
             ViewFusionError: a file cannot be written; what is there stays, and a next run continues.
         """
-        self._write_pictures(views, title)
-        write_json(self.path / "cameras.json", cameras_json(views))
-        files = [name for name in _EXTRAS if (self.path / name).is_file()]
+        for view in views:  # any that :meth:`add` was not given
+            self._write_picture(view, again=False)
+        self._products.write(self.path, views, title)
+        files = {name for name in self._products.names if (self.path / name).is_file()}
+        files |= {name for view in views if (name := self._products.view_file(view.index))}
         records = self.finished_records() | {view.index: view.record for view in views if view.record}
         content = manifest(
             views,
@@ -163,23 +167,20 @@ class RunFolder:
             config=config,
             checkpoint=checkpoint,
             source=source,
-            files=[*files, *(view_file(view.index) for view in views)],
+            trajectory=trajectory,
+            files=files,
+            picture_of=self._products.view_file,
         )
         write_json(self._manifest, content)
         # Should this fail, the next run removes it.
         shutil.rmtree(self._resume, ignore_errors=True)
         self.complete = True
 
-    def _write_pictures(self, views: ViewSet, title: str) -> None:
-        """What is made of all views together, and any view that :meth:`add` was not given."""
-        for view in views:
-            if not (self.path / view_file(view.index)).is_file():
-                write_png(self.path / view_file(view.index), view.rgb)
-        frames = turntable_frames(views)
-        fps = turn_fps(len(frames))
-        write_gif(self.path / "turntable.gif", frames, fps)
-        write_mp4(self.path / "turntable.mp4", frames, fps)
-        write_png(self.path / "contact_sheet.png", contact_sheet(views, title))
+    def _write_picture(self, view: View, again: bool = True) -> None:
+        """The picture of a view, where it is kept; ``again``: also if it is there already."""
+        name = self._products.view_file(view.index)
+        if name and (again or not (self.path / name).is_file()):
+            write_png(self.path / name, view.rgb)
 
     def _check(self) -> bool:
         """Whether the folder is this run's and finished; raises where it is anybody else's."""
@@ -212,10 +213,11 @@ class RunFolder:
 
     def _refuse_strangers(self) -> None:
         """Files of our names that no run of ours has made are somebody's: perhaps the photo itself."""
-        views = self.path / "views"
-        mine = [name for name in _EXTRAS if (self.path / name).exists()]
-        if views.exists() and (not views.is_dir() or any(views.iterdir())):
-            mine.append("views")
+        mine = [name for name in self._products.names if (self.path / name).exists()]
+        if name := self._products.folder:
+            folder = self.path / name
+            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                mine.append(name)
         if mine:
             raise ViewFusionError(
                 f"{self.path / mine[0]} is there already and no run's that can be continued; "
@@ -234,7 +236,8 @@ class RunFolder:
             write_json(self._resume / "run.json", self._fingerprint)
         # A manifest whose files are not all there must not vouch for those made now.
         self._manifest.unlink(missing_ok=True)
-        (self.path / "views").mkdir(exist_ok=True)
+        if self._products.folder:
+            (self.path / self._products.folder).mkdir(exist_ok=True)
         for path in entries:
             stored = read_entry(path, latent_shape) if path.stem.isdecimal() else None
             if stored is not None:

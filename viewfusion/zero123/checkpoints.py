@@ -87,7 +87,7 @@ def find_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
             return path
     except (OSError, ValueError) as error:  # too long, or with a null byte
         raise ViewFusionError(f"{shown([name_or_path])}: not a usable path; check it") from error
-    shipped = _shipped()
+    shipped = available_checkpoints()
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]
     names = ", ".join(sorted(shipped)) or "none is installed"
@@ -97,8 +97,8 @@ def find_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
     )
 
 
-def _shipped() -> dict[str, Path]:
-    """Name -> folder of the checkpoints that travel with viewfusion."""
+def available_checkpoints() -> dict[str, Path]:
+    """Name -> folder of the checkpoints that are here and can be given by name: those that ship."""
     parent = resource_folder("zero123_ckpts")
     folders = parent.iterdir() if parent.is_dir() else ()
     return {folder.name: folder for folder in folders if (folder / CONFIG).is_file()}

@@ -1,0 +1,55 @@
+"""``generate-360``: each photo to a folder with its turn, or with one for each of several seeds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from viewfusion.config import changed
+from viewfusion.errors import ViewFusionError
+
+from .session import Options, Photo, Session, each_photo
+from .wanted import Wanted
+
+MOST_SAMPLES = 1000
+
+
+def generate_360(photos: list[Path], options: Options, wanted: Wanted, num_samples: int | None) -> None:
+    """Make every photo's folder below ``options.out``.
+
+    Args:
+        num_samples: None for one turn in the folder itself; else as many, with the seeds from the
+            configuration's onwards, each in a folder of its own, and a picture of all.
+
+    Raises:
+        ViewFusionError: bad options or checkpoint (nothing was started), or at the end some photo failed.
+    """
+    if num_samples is None:
+        each_photo(photos, options, partial(_turn, wanted))
+        return
+    if not 1 <= num_samples <= MOST_SAMPLES:
+        raise ViewFusionError(f"--num-samples must be 1 to {MOST_SAMPLES}, got {num_samples}")
+    seeds = range(wanted.config.seed, wanted.config.seed + num_samples)
+    samples = {seed: replace(wanted, config=changed(wanted.config, seed=seed)) for seed in seeds}
+    each_photo(photos, options, partial(_samples, samples))
+
+
+def _turn(wanted: Wanted, session: Session, photo: Photo, folder: Path, name: str = "") -> None:
+    from viewfusion.outputs import Turn
+
+    if session.run(photo, wanted, folder, Turn(wanted.play_order), name):
+        session.say(f"{len(wanted.trajectory.views)} views in {folder}")
+
+
+def _samples(samples: dict[int, Wanted], session: Session, photo: Photo, folder: Path) -> None:
+    from viewfusion.outputs import write_samples
+
+    sheet, runs = folder / "samples.png", {seed: folder / f"seed-{seed:04d}" for seed in samples}
+    if sheet.exists() and not any(folder.glob("seed-*")):
+        raise ViewFusionError(f"{sheet} is there already and no run's; choose another --out or remove it")
+    for seed, wanted in samples.items():
+        _turn(wanted, session, photo, runs[seed], f"{photo.name}, seed {seed}")
+    poses = next(iter(samples.values())).trajectory.views
+    write_samples(sheet, runs, poses, photo.title)
+    session.say(f"{len(runs)} seeds in {sheet}")
