@@ -42,11 +42,14 @@ def meta_model(config: Mapping[str, Any], path: Path) -> Zero123:
     """A model that has shapes and no memory.
 
     Raises:
-        ViewFusionError: the libraries cannot build these networks; ``path`` is named as the culprit.
+        ViewFusionError: the libraries cannot build these networks (``path`` is named as the culprit), or
+            one of them is missing.
     """
     try:
         with torch.device("meta"):
             return Zero123.from_config(config)
+    except ViewFusionError:  # a package that these networks need is missing
+        raise
     except Exception as error:  # whatever the libraries raise over an odd config
         raise ViewFusionError(
             f"{path}: its config describes no network that can be built ({shown([error])}); "
