@@ -16,6 +16,7 @@ import torch
 from viewfusion.errors import ViewFusionError
 
 from .model import Zero123
+from .pages import release
 from .untrusted import shown
 
 Shape = tuple[int, ...]
@@ -91,8 +92,10 @@ def load_weights(
     check_shapes(source, skeleton)
     state = {}
     for name in skeleton.state_dict():
-        tensor = _converted(source, name, dtype)
-        state[name] = tensor.to(device)
+        fetched = _fetched(source, name)
+        state[name] = _converted(fetched, source.path, name, dtype).to(device)
+        if state[name].data_ptr() != fetched.data_ptr():
+            release(fetched)  # a copy was made; of a mapped file only that shall stay in memory
     skeleton.load_state_dict(state, strict=True, assign=True)
     embeddings: Any = skeleton.image_encoder.get_submodule("vision_model.embeddings")
     embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
@@ -109,24 +112,27 @@ def load_weights(
     return model.eval().requires_grad_(False)
 
 
-def _converted(source: WeightSource, name: str, dtype: torch.dtype) -> torch.Tensor:
-    """One weight as contiguous ``dtype``; ViewFusionError if it holds NaN, infinity or no floats."""
+def _fetched(source: WeightSource, name: str) -> torch.Tensor:
     try:
-        tensor = source.fetch(name)
+        return source.fetch(name)
     except Exception as error:  # a file that changed or whose disk fails while it is read
         raise ViewFusionError(
             f"{source.path}: {name} cannot be read ({shown([error])}); fetch the checkpoint again"
         ) from error
+
+
+def _converted(tensor: torch.Tensor, path: Path, name: str, dtype: torch.dtype) -> torch.Tensor:
+    """One weight as contiguous ``dtype``; ViewFusionError if it holds NaN, infinity or no floats."""
     if not tensor.is_floating_point():
         raise ViewFusionError(
-            f"{source.path}: {name} holds {tensor.dtype} where floating-point numbers are wanted; "
+            f"{path}: {name} holds {tensor.dtype} where floating-point numbers are wanted; "
             "quantised exports are not supported, use a float16 or float32 one"
         )
     converted = tensor.to(dtype).contiguous()
     # One pass without temporaries: the extremes are finite only where all is.
     if converted.numel() and not torch.stack(torch.aminmax(converted)).isfinite().all():
         raise ViewFusionError(
-            f"{source.path}: {name} holds a value that is not finite in {str(dtype)[6:]}; "
+            f"{path}: {name} holds a value that is not finite in {str(dtype)[6:]}; "
             "the file is damaged or its training diverged, fetch it again"
         )
     if converted.data_ptr() % 64:
