@@ -219,6 +219,8 @@ def test_importing_viewfusion_imports_nothing_heavy():
     assert "numpy" in imported_by("import viewfusion; viewfusion.Pose")
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("generate-360", "--help")])
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), ("generate-360", "--help"), ("export", "--help")]
+)
 def test_help_imports_nothing_heavy(arguments):
     assert imported_by(command(*arguments)) == set()

@@ -12,6 +12,7 @@ from viewfusion.config import PRESETS, Config, FusionConfig, SamplingConfig, cha
 from viewfusion.errors import ViewFusionError
 from viewfusion.fusion import FusionRules
 from viewfusion.resources import resource_folder
+from viewfusion.solvers import SOLVERS
 
 
 def refusal(*overrides: str, preset="balanced") -> str:
@@ -159,8 +160,8 @@ def test_values_of_another_type_are_refused(override, words):
         ("radius=0", "radius must be more than 0"),
         ("radius=-1", "radius must be more than 0"),
         ("radius=inf", "radius must be a finite number"),
-        ("sampling.num_inference_steps=0", "num_inference_steps must be 1 to 1000"),
-        ("sampling.num_inference_steps=1001", "num_inference_steps must be 1 to 1000"),
+        ("sampling.num_inference_steps=0", "num_inference_steps must be 1 to 999"),
+        ("sampling.num_inference_steps=1000", "num_inference_steps must be 1 to 999"),
         ("sampling.guidance_scale=nan", "sampling.guidance_scale must be a finite number"),
         ("sampling.eta=-0.1", "sampling.eta must be 0 or more"),
         ("sampling.solver=dimm", "sampling.solver must be one of .* got 'dimm'; did you mean 'ddim'"),
@@ -183,7 +184,7 @@ def test_the_limits_themselves_are_taken(override):
 
 
 def test_the_released_timesteps_need_two_steps():
-    assert "2 to 1000" in refusal("sampling.num_inference_steps=1", preset="reference")
+    assert "2 to 999" in refusal("sampling.num_inference_steps=1", preset="reference")
     assert load_config("balanced", ["sampling.num_inference_steps=1"]).sampling.num_inference_steps == 1
 
 
@@ -302,3 +303,15 @@ def test_changed_makes_a_checked_copy():
 def test_changed_refuses_what_cannot_work(changes, words):
     with pytest.raises(ViewFusionError, match=words):
         changed(Config(), **changes)
+
+
+def test_a_solver_that_draws_its_own_noise_shares_it():
+    with pytest.raises(
+        ViewFusionError, match=r"noise must be shared with the solver euler-ancestral, got ind"
+    ):
+        load_config("balanced", ["sampling.solver=euler-ancestral", "sampling.noise=independent"])
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_every_solver_can_be_named(solver):
+    assert load_config("balanced", [f"sampling.solver={solver}"]).sampling.solver == solver

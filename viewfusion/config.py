@@ -60,7 +60,7 @@ class Config:
     def validate(self) -> None:
         """Raise :class:`ViewFusionError` for the first value that cannot work, naming it."""
         from viewfusion.fusion import NOISE_SHARING, WEIGHT_FORMS
-        from viewfusion.solvers import SOLVERS
+        from viewfusion.solvers import DRAWS_ITS_OWN_NOISE, SOLVERS
 
         _check_types(self)
         sampling, fusion = self.sampling, self.fusion
@@ -82,13 +82,17 @@ class Config:
         steps = sampling.num_inference_steps
         # One step of the reference's timesteps would be none: it leaves the noisiest out.
         least = 2 if sampling.solver == "ddim-reference" else 1
-        _need(least <= steps <= 1000, "sampling.num_inference_steps", steps, f"{least} to 1000")
+        # DDIM's timesteps end at 1 and go up evenly; the network knows none past 999.
+        most = 999 if sampling.solver.startswith("ddim") else 1000
+        _need(least <= steps <= most, "sampling.num_inference_steps", steps, f"{least} to {most}")
         _need(sampling.eta >= 0, "sampling.eta", sampling.eta, "0 or more")
         _need(fusion.window_deg > 0, "fusion.window_deg", fusion.window_deg, "more than 0")
         for name in ("input_temperature", "reference_temperature"):
             _need(getattr(fusion, name) > 0, f"fusion.{name}", getattr(fusion, name), "more than 0")
         _choice("sampling.solver", sampling.solver, SOLVERS)
         _choice("sampling.noise", sampling.noise, NOISE_SHARING)
+        alone = sampling.solver in DRAWS_ITS_OWN_NOISE and sampling.noise != "shared"
+        _need(not alone, "sampling.noise", sampling.noise, f"shared with the solver {sampling.solver}")
         _choice("fusion.weight_form", fusion.weight_form, WEIGHT_FORMS)
 
     def rules(self) -> FusionRules:

@@ -10,13 +10,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from viewfusion.conditioning import ReferenceMemory
 from viewfusion.config import Config, changed, load_config
-from viewfusion.fusion import Conditions, FusedDenoiser, Target, ViewNoise, sample, schedule, view_generator
+from viewfusion.fusion import (
+    Conditions,
+    FusedDenoiser,
+    NoiseSource,
+    Target,
+    ViewNoise,
+    sample,
+    schedule,
+    view_generator,
+)
 from viewfusion.geometry import Trajectory
 from viewfusion.preprocessing import PreparedImage, prepare_image
 from viewfusion.solvers import make_scheduler
@@ -25,14 +34,6 @@ from viewfusion.zero123 import Zero123, load_zero123
 
 OnStep = Callable[[int, int, int, int], None]
 """Called with (targets done, targets in all, steps done, steps in all)."""
-
-
-class NoiseSource(Protocol):
-    """See :class:`viewfusion.fusion.ViewNoise`."""
-
-    def initial(self) -> torch.Tensor: ...
-
-    def step(self) -> torch.Tensor: ...
 
 
 class ViewFusionPipeline:
@@ -140,7 +141,7 @@ class ViewFusionPipeline:
         started, sampling = time.perf_counter(), config.sampling
         scheduler = make_scheduler(sampling.solver, self.model.scheduler_config, sampling.num_inference_steps)
         denoiser = FusedDenoiser(self._predict_noise, conditions, sampling.guidance_scale)
-        latents = sample(denoiser, scheduler, noise.initial(), noise.step, sampling.eta, on_step)
+        latents = sample(denoiser, scheduler, noise, sampling.eta, on_step)
         steps, seconds = len(scheduler.timesteps), time.perf_counter() - started
         return latents, ViewRecord(target.references, target.weights, steps, denoiser.evaluations, seconds)
 

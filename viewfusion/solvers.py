@@ -12,29 +12,44 @@ from typing import Any
 import numpy as np
 import torch
 
-SOLVERS = ("ddim", "dpm++", "ddim-reference")
+# Name -> class of diffusers, and what it is told beside the network's schedule. All end at noise 0 but
+# DDIM, which keeps the convention that Zero123's own sampler has.
+_SOLVERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddim": ("DDIMScheduler", {"timestep_spacing": "leading"}),
+    "dpm++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
+    "dpm++-sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
+    "unipc": ("UniPCMultistepScheduler", {}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler-ancestral": ("EulerAncestralDiscreteScheduler", {}),
+    "ddim-reference": ("DDIMScheduler", {"timestep_spacing": "leading"}),
+}
+SOLVERS = tuple(_SOLVERS)
+
+DRAWS_ITS_OWN_NOISE = ("euler-ancestral",)
+"""Solvers that take a generator and no step noise: one draw a step, shared by all references."""
 
 
 def make_scheduler(solver: str, scheduler_config: Mapping[str, Any], num_inference_steps: int) -> Any:
     """A diffusers scheduler with its timesteps set.
 
     Args:
-        solver: "ddim"; "dpm++" (DPM-Solver++ 2M, deterministic); "ddim-reference" (DDIM on the timesteps
-            of the released ViewFusion code, see :func:`reference_timesteps`).
+        solver: "ddim"; "dpm++" (DPM-Solver++ 2M) or "dpm++-sde" (its stochastic form); "unipc" (UniPC of
+            second order); "euler"; "euler-ancestral" (its stochastic form); "ddim-reference" (DDIM on the
+            timesteps of the released ViewFusion code, see :func:`reference_timesteps`).
         scheduler_config: :attr:`viewfusion.zero123.Zero123.scheduler_config`.
         num_inference_steps: as asked for; exactly so many are run, except by "ddim-reference".
-    """
-    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 
-    if solver == "dpm++":
-        scheduler = DPMSolverMultistepScheduler.from_config(
-            dict(scheduler_config), algorithm_type="dpmsolver++", timestep_spacing="trailing"
-        )
-        scheduler.set_timesteps(num_inference_steps)
-        return scheduler
-    if solver not in SOLVERS:
+    Raises:
+        ValueError: an unknown solver.
+    """
+    import diffusers
+
+    if solver not in _SOLVERS:
         raise ValueError(f"unknown solver {solver!r}; known: {', '.join(SOLVERS)}")
-    scheduler = DDIMScheduler.from_config(dict(scheduler_config), timestep_spacing="leading")
+    name, options = _SOLVERS[solver]
+    # Trailing: start at the noisiest timestep, where x_T is pure noise, however few the steps.
+    settings = {"timestep_spacing": "trailing", **options}
+    scheduler = getattr(diffusers, name).from_config(dict(scheduler_config), **settings)
     scheduler.set_timesteps(num_inference_steps)
     if solver == "ddim-reference":
         scheduler.timesteps = reference_timesteps(num_inference_steps)

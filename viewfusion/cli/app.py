@@ -89,6 +89,28 @@ def plan(
     print_plan(preset, [*(overrides or ()), *settings], family, as_json)
 
 
+@app.command()
+def export(
+    run_folder: Annotated[Path, typer.Argument(help="A finished run, such as out/chair.")],
+    to: Annotated[str, typer.Option(help="nerfstudio, colmap, syncdreamer, viewfusion, gif or mp4.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File or folder to make.  [default: in RUN_FOLDER/exports]")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="gif, mp4: frames a second.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="gif, mp4: how long one play takes.")] = None,
+    loop: Annotated[
+        int | None,
+        typer.Option(help="gif, mp4: how often it plays; 0: for ever (gif).  [default: gif 0, mp4 1]"),
+    ] = None,
+    bounce: Annotated[bool, typer.Option("--bounce", help="gif, mp4: back and forth.")] = False,
+    size: Annotated[int | None, typer.Option(help="gif, mp4: pixels on the shorter side.")] = None,
+) -> None:
+    """Write a finished run in the form another tool opens."""
+    from .export import export_run
+
+    export_run(run_folder, to, out, fps=fps, seconds=seconds, loop=loop, bounce=bounce, size=size)
+
+
 def _split(inputs: list[str]) -> tuple[list[Path], list[str]]:
     """Photos, and key=value settings; a file whose name holds "=" is a photo if it exists."""
     overrides = [text for text in inputs if "=" in text and not Path(text).exists()]

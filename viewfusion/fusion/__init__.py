@@ -5,7 +5,7 @@ their noise predictions into one, :func:`sample` runs a solver on it, :class:`Vi
 """
 
 from .denoiser import Conditions, FusedDenoiser, NoisePredictor, fuse
-from .noise import NOISE_SHARING, ViewNoise, view_generator
+from .noise import NOISE_SHARING, NoiseSource, ViewNoise, view_generator
 from .sampling import Denoiser, sample
 from .schedule import FusionRules, Target, schedule
 from .weights import WEIGHT_FORMS, path_input_share, ring_input_share, softmax_of_distances
@@ -18,6 +18,7 @@ __all__ = [
     "FusedDenoiser",
     "FusionRules",
     "NoisePredictor",
+    "NoiseSource",
     "Target",
     "ViewNoise",
     "fuse",

@@ -7,6 +7,7 @@ whatever was made before it, so that an interrupted run goes on exactly where it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,6 +23,18 @@ def view_generator(seed: int, view: int) -> torch.Generator:
     # SeedSequence mixes the two; seed + view would make view 1 of seed 0 equal view 0 of seed 1.
     state = np.random.SeedSequence([seed, view]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) & (2**63 - 1))
+
+
+class NoiseSource(Protocol):
+    """What a sample draws from; :class:`ViewNoise` is the real one, recorded noise another."""
+
+    generator: torch.Generator
+
+    def initial(self) -> torch.Tensor:
+        """(1, 4, h, w) standard normal x_T; drawn first."""
+
+    def step(self) -> torch.Tensor:
+        """(1, 4, h, w) the next step's noise."""
 
 
 class ViewNoise:

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from .noise import NoiseSource
+
 Denoiser = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """``(latents (1, 4, h, w), timestep) -> predicted noise (1, 4, h, w)``."""
 
@@ -19,33 +21,33 @@ Denoiser = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 def sample(
     denoiser: Denoiser,
     scheduler: Any,
-    noise: torch.Tensor,
-    step_noise: Callable[[], torch.Tensor],
+    noise: NoiseSource,
     eta: float = 1.0,
     on_step: Callable[[int, int], None] | None = None,
 ) -> torch.Tensor:
-    """Denoise ``noise`` with ``scheduler``.
+    """Denoise ``noise.initial()`` with ``scheduler``.
 
     Args:
         denoiser: see :data:`Denoiser`.
         scheduler: a diffusers scheduler after ``set_timesteps``; not shared with another sample under way.
-        noise: (1, 4, h, w) standard normal.
-        step_noise: gives the next (1, 4, h, w) step noise; called once a step by solvers that use any.
+        noise: where the starting noise comes from, and each step's, for solvers that use any.
         eta: stochasticity of DDIM (0 = deterministic ODE); other solvers have none or their own.
         on_step: called with (steps done, steps in all).
 
     Returns:
         (1, 4, h, w) scaled latents.
     """
-    latents = noise * scheduler.init_noise_sigma
+    latents = noise.initial() * scheduler.init_noise_sigma
     accepted = inspect.signature(scheduler.step).parameters
     options: dict[str, Any] = {"eta": eta} if "eta" in accepted else {}
     stochastic = "variance_noise" in accepted and (eta > 0 or "eta" not in accepted)
+    if "generator" in accepted and "variance_noise" not in accepted:
+        options["generator"] = noise.generator  # the solver draws for itself
     total = len(scheduler.timesteps)
     for done, timestep in enumerate(scheduler.timesteps, start=1):
         predicted = denoiser(scheduler.scale_model_input(latents, timestep), timestep)
         if stochastic:
-            options["variance_noise"] = step_noise()
+            options["variance_noise"] = noise.step()
         latents = scheduler.step(predicted, timestep, latents, **options).prev_sample
         if on_step:
             on_step(done, total)

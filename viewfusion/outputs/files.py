@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -48,11 +50,39 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """A temporary folder to fill, which becomes ``path`` once the block ends well and vanishes otherwise.
+
+    Parents are made. What a killed call for the same ``path`` left is removed.
+
+    Raises:
+        ViewFusionError: the file system refuses, or there is something at ``path``.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with explained(path):
+            temporary.mkdir(parents=True)
+            for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+                if leftover != temporary:
+                    shutil.rmtree(leftover, ignore_errors=True)
+            yield temporary
+            temporary.rename(path)
+    except ViewFusionError as error:  # of a file in it; its name there is of no use to anybody
+        raise ViewFusionError(str(error).replace(temporary.name, path.name)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def remove_partial(folder: Path) -> None:
-    """Remove what a killed :func:`atomic_path` left in ``folder``, which need not exist."""
+    """Remove what a killed :func:`atomic_path` or -folder left in ``folder``, which need not exist."""
     with explained(folder, "cannot be cleaned"):
         for leftover in (*folder.glob(".*.partial"), *folder.glob(".*.partial.*")):
-            leftover.unlink(missing_ok=True)
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -77,3 +107,13 @@ def write_png(path: Path, pixels: np.ndarray | Image.Image) -> None:
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     with atomic_path(path) as temporary:
         image.save(temporary, format="PNG")
+
+
+def write_pngs(folder: Path, pictures: Iterable[np.ndarray]) -> list[str]:
+    """``000.png``, ``001.png``, ... in ``folder``, which is made; their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for place, pixels in enumerate(pictures):
+        names.append(f"{place:03d}.png")
+        write_png(folder / names[-1], pixels)
+    return names

@@ -26,15 +26,12 @@ from .locking import FolderLock
 from .manifest import manifest
 from .resume import Entry, read_entry, write_entry
 from .roles import turntable_frames
-from .video import write_gif, write_mp4
+from .video import turn_fps, write_gif, write_mp4
 
 if TYPE_CHECKING:
     import torch
 
     from viewfusion.views import View, ViewRecord, ViewSet
-
-TURN_SECONDS = 2.5
-"""How long a turntable takes, within 5 to 30 frames a second."""
 
 _EXTRAS = ("input.png", "turntable.gif", "turntable.mp4", "contact_sheet.png", "cameras.json")
 
@@ -179,7 +176,7 @@ class RunFolder:
             if not (self.path / view_file(view.index)).is_file():
                 write_png(self.path / view_file(view.index), view.rgb)
         frames = turntable_frames(views)
-        fps = min(30.0, max(5.0, round(len(frames) / TURN_SECONDS)))
+        fps = turn_fps(len(frames))
         write_gif(self.path / "turntable.gif", frames, fps)
         write_mp4(self.path / "turntable.mp4", frames, fps)
         write_png(self.path / "contact_sheet.png", contact_sheet(views, title))

@@ -1,7 +1,8 @@
 """Turntables: a sequence of frames goes in, a looping GIF or an MP4 that plays everywhere comes out.
 
-Frames smaller than :data:`MIN_SIDE` are enlarged by a whole factor (Lanczos), so that players and pages show
-the small pictures of a small model at a decent size. The same frames give the same bytes.
+Where no size is asked for, frames smaller than :data:`MIN_SIDE` are enlarged by a whole factor (Lanczos), so
+that players and pages show the small pictures of a small model at a decent size. The same frames give the
+same bytes.
 """
 
 from __future__ import annotations
@@ -21,12 +22,31 @@ from .files import atomic_path
 MIN_SIDE = 256
 """Least height and width of a video in pixels."""
 
+TURN_SECONDS = 2.5
+"""How long a turntable takes where nobody chooses, within 5 to 30 frames a second."""
+
+MAX_GIF_FPS = 50
+"""Browsers show a frame meant for less than 2/100 s for a tenth of a second."""
+
 _PALETTE_SAMPLES = 20_000
 """Most pixels a palette is chosen from: the time it takes grows faster than their number."""
 
 
-def write_gif(path: str | Path, frames: Sequence[np.ndarray], fps: float) -> None:
-    """A GIF that loops for ever.
+def turn_fps(frames: int) -> float:
+    """Frames a second of a turn of that many frames, where nobody chooses."""
+    return min(30.0, max(5.0, round(frames / TURN_SECONDS)))
+
+
+def write_gif(
+    path: str | Path,
+    frames: Sequence[np.ndarray],
+    fps: float,
+    *,
+    plays: int = 0,
+    size: int | None = None,
+    steady: bool = True,
+) -> None:
+    """A GIF, by default one that loops for ever.
 
     All frames share one palette, white and 255 colours chosen over all of them, without dithering: nothing
     that does not move flickers, and a white background stays white. Frames equal to the one before are stored
@@ -35,30 +55,34 @@ def write_gif(path: str | Path, frames: Sequence[np.ndarray], fps: float) -> Non
     Args:
         path: the file to make.
         frames: (H, W, 3) uint8 each, all of one size.
-        fps: frames a second; GIF keeps the nearest hundredth of a second a frame.
+        fps: frames a second, in effect at most :data:`MAX_GIF_FPS`.
+        plays: how often it plays; 0 for ever.
+        size: pixels on the shorter side; None enlarges to :data:`MIN_SIDE` or more by a whole factor.
+        steady: GIF counts in hundredths of a second: all frames last the nearest number of them; or else
+            some last one more than others, and all together what ``fps`` says.
 
     Raises:
         ViewFusionError: the file cannot be written.
         ValueError: no frames, frames of another shape or type, or an impossible ``fps``.
     """
-    images = _enlarged(frames, fps)
+    images = _resized(frames, fps, size)
     palette = _common_palette(images)
     indexed = [_indexed(image, palette) for image in images]
-    # Below 2/100 s browsers fall back to a tenth of a second.
-    milliseconds = max(2, round(100 / fps)) * 10
+    # The file holds how often to repeat after the first time; without a number it plays once.
+    repeats = {} if plays == 1 else {"loop": max(0, plays - 1)}
     with atomic_path(path) as temporary:
         indexed[0].save(
             temporary,
             format="GIF",
             save_all=True,
             append_images=indexed[1:],
-            duration=milliseconds,
-            loop=0,
+            duration=_milliseconds(len(indexed), fps, steady),
             optimize=False,
+            **repeats,
         )
 
 
-def write_mp4(path: str | Path, frames: Sequence[np.ndarray], fps: float) -> None:
+def write_mp4(path: str | Path, frames: Sequence[np.ndarray], fps: float, *, size: int | None = None) -> None:
     """An H.264 MP4 (yuv420p, BT.709), written by the ffmpeg of imageio-ffmpeg.
 
     Odd sizes are made even by repeating the last row or column.
@@ -67,17 +91,18 @@ def write_mp4(path: str | Path, frames: Sequence[np.ndarray], fps: float) -> Non
         path: the file to make.
         frames: (H, W, 3) uint8 each, all of one size.
         fps: frames a second.
+        size: pixels on the shorter side; None enlarges to :data:`MIN_SIDE` or more by a whole factor.
 
     Raises:
         ViewFusionError: there is no ffmpeg, or it cannot write the file.
         ValueError: no frames, frames of another shape or type, or an impossible ``fps``.
     """
-    images = _enlarged(frames, fps)
+    images = _resized(frames, fps, size)
     width, height = images[0].size
     even = ((0, height % 2), (0, width % 2), (0, 0))
-    size = (width + width % 2, height + height % 2)
+    even_size = (width + width % 2, height + height % 2)
     with atomic_path(path) as temporary:
-        command = _ffmpeg_command(temporary.absolute(), size, fps)
+        command = _ffmpeg_command(temporary.absolute(), even_size, fps)
         pixels = b"".join(np.pad(np.asarray(image), even, mode="edge").tobytes() for image in images)
         try:
             ended = subprocess.run(command, input=pixels, capture_output=True, check=False)
@@ -109,8 +134,17 @@ def _ffmpeg_command(path: Path, size: tuple[int, int], fps: float) -> list[str]:
     return [ffmpeg, *options.split(), f"file:{path}"]
 
 
-def _enlarged(frames: Sequence[np.ndarray], fps: float) -> list[Image.Image]:
-    """The frames, checked, at :data:`MIN_SIDE` or more."""
+def _milliseconds(count: int, fps: float, steady: bool) -> int | list[int]:
+    """Of every frame, or of each."""
+    fps = min(fps, MAX_GIF_FPS)
+    if steady:
+        return round(100 / fps) * 10
+    ends = np.rint(np.arange(count + 1) * (100 / fps)).astype(int)
+    return (np.diff(ends) * 10).tolist()
+
+
+def _resized(frames: Sequence[np.ndarray], fps: float, size: int | None) -> list[Image.Image]:
+    """The frames, checked, with ``size`` pixels on the shorter side, or :data:`MIN_SIDE` or more."""
     if not (math.isfinite(fps) and 0.1 <= fps <= 100):
         raise ValueError(f"fps must be 0.1 to 100, got {fps}")
     kinds = {(frame.shape, str(frame.dtype)) for frame in frames}
@@ -119,10 +153,12 @@ def _enlarged(frames: Sequence[np.ndarray], fps: float) -> list[Image.Image]:
     ((shape, dtype),) = kinds
     if len(shape) != 3 or shape[2] != 3 or dtype != "uint8" or 0 in shape:
         raise ValueError(f"expected (H, W, 3) uint8 frames, got {shape} {dtype}")
-    factor = math.ceil(MIN_SIDE / min(shape[:2]))
-    size = (shape[1] * factor, shape[0] * factor)
+    height, width, _ = shape
+    shorter = min(height, width)
+    factor = size / shorter if size else math.ceil(MIN_SIDE / shorter)
+    seen = (round(width * factor), round(height * factor))
     images = (Image.fromarray(frame) for frame in frames)
-    return [image if factor == 1 else image.resize(size, Image.Resampling.LANCZOS) for image in images]
+    return [image if factor == 1 else image.resize(seen, Image.Resampling.LANCZOS) for image in images]
 
 
 def _common_palette(images: Sequence[Image.Image]) -> Image.Image:

@@ -1,0 +1,132 @@
+"""Every solver on data whose answer is known in closed form."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from viewfusion.fusion import ViewNoise, sample, view_generator
+from viewfusion.solvers import SOLVERS, make_scheduler, reference_timesteps
+
+SHAPE = (4, 64, 64)
+STOCHASTIC = ("dpm++-sde", "euler-ancestral")
+DETERMINISTIC = tuple(name for name in SOLVERS if name not in STOCHASTIC)
+MEAN, SPREAD = 0.7, 0.5
+
+
+class CountedNoise(ViewNoise):
+    """Says how often a step's noise was asked for."""
+
+    steps = 0
+
+    def step(self):
+        self.steps += 1
+        return super().step()
+
+
+def noise(seed=0, shape=SHAPE):
+    return CountedNoise(view_generator(seed, 1), shape)
+
+
+def run(solver, steps, config, seed=0, eta=0.0):
+    """A sample of N(MEAN, SPREAD^2), whose best denoiser has a closed form, and its scheduler."""
+    scheduler = make_scheduler(solver, config, steps)
+
+    def denoiser(latents, timestep):
+        alpha = scheduler.alphas_cumprod[int(timestep)]
+        variance = alpha * SPREAD**2 + 1 - alpha
+        return (latents - alpha.sqrt() * MEAN) * (1 - alpha).sqrt() / variance
+
+    return sample(denoiser, scheduler, noise(seed), eta), scheduler
+
+
+@pytest.mark.parametrize("solver", DETERMINISTIC)
+def test_more_steps_come_closer_to_the_exact_flow(solver, scheduler_config):
+    """Along the probability-flow ODE (x - sqrt(a) mean) / deviation stays what it is."""
+    errors = []
+    for steps in (10, 160):
+        found, scheduler = run(solver, steps, scheduler_config)
+        alpha = scheduler.alphas_cumprod[int(scheduler.timesteps[0])]
+        place = (noise().initial() - alpha.sqrt() * MEAN) / (alpha * SPREAD**2 + 1 - alpha).sqrt()
+        errors.append((found - (MEAN + SPREAD * place)).abs().mean().item())
+    assert errors[1] < 0.011
+    assert errors[1] < errors[0] / 6
+
+
+@pytest.mark.parametrize("solver", STOCHASTIC)
+def test_stochastic_solvers_sample_the_distribution(solver, scheduler_config):
+    found, _ = run(solver, 160, scheduler_config)
+    assert found.mean().item() == pytest.approx(MEAN, abs=0.02)
+    assert found.std().item() == pytest.approx(SPREAD, rel=0.05)
+    start = noise().initial()
+    tie = torch.corrcoef(torch.stack([found.flatten(), start.flatten()]))[0, 1].item()
+    assert abs(tie) < 0.1, "the noise of the steps has not taken the place of the starting noise"
+
+
+def test_ddim_with_eta_samples_the_distribution(scheduler_config):
+    found, _ = run("ddim", 200, scheduler_config, eta=1.0)
+    assert found.mean().item() == pytest.approx(MEAN, abs=0.02)
+    assert found.std().item() == pytest.approx(SPREAD, rel=0.05)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_view_s_noise_decides_its_sample(solver, scheduler_config):
+    torch.manual_seed(0)
+    first, _ = run(solver, 5, scheduler_config)
+    torch.manual_seed(1)
+    assert torch.equal(run(solver, 5, scheduler_config)[0], first), "drew from torch's global generator"
+    assert not torch.equal(run(solver, 5, scheduler_config, seed=1)[0], first)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_sampling_finds_the_image_of_a_perfect_denoiser(solver, scheduler_config):
+    """If the network knows the clean latents, every solver arrives there."""
+    clean = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).clamp(-2, 2)
+    scheduler = make_scheduler(solver, scheduler_config, 25)
+
+    def perfect(latents, timestep):
+        alpha = scheduler.alphas_cumprod[int(timestep)]
+        return (latents - alpha.sqrt() * clean) / (1 - alpha).sqrt()
+
+    found = sample(perfect, scheduler, noise(shape=(4, 8, 8)), eta=0.0)
+    # DDIM stops at alphas_cumprod[0], where a noise of standard deviation 0.03 is left.
+    torch.testing.assert_close(found, clean, atol=0.15 if "ddim" in solver else 1e-3, rtol=0.0)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 13, 50, 999])
+@pytest.mark.parametrize("solver", [name for name in SOLVERS if name != "ddim-reference"])
+def test_the_steps_run_are_the_steps_asked_for(solver, steps, scheduler_config):
+    seen, asked = [], []
+    scheduler = make_scheduler(solver, scheduler_config, steps)
+
+    def denoiser(latents, timestep):
+        asked.append(float(timestep))
+        return torch.zeros_like(latents)
+
+    found = sample(
+        denoiser, scheduler, noise(shape=(4, 2, 2)), on_step=lambda done, total: seen.append((done, total))
+    )
+    assert seen == [(i, steps) for i in range(1, steps + 1)]
+    assert found.isfinite().all()
+    assert all(0 <= t < 1000 and t == int(t) for t in asked), "whole timesteps the network was trained on"
+    assert asked == sorted(asked, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("solver", "eta", "draws"),
+    [("ddim", 0.0, 0), ("ddim", 1.0, 5), ("dpm++-sde", 1.0, 5), ("unipc", 1.0, 0), ("euler", 1.0, 0)],
+)
+def test_noise_is_drawn_only_where_it_is_used(solver, eta, draws, scheduler_config):
+    source = noise(shape=(4, 2, 2))
+    sample(lambda x, t: torch.zeros_like(x), make_scheduler(solver, scheduler_config, 5), source, eta)
+    assert source.steps == draws
+
+
+def test_seventy_five_reference_steps_are_seventy_six():
+    timesteps = reference_timesteps(75)
+    assert (len(timesteps), int(timesteps[0]), int(timesteps[-1])) == (76, 976, 1)
+
+
+def test_an_unknown_solver_is_named_with_the_known_ones(scheduler_config):
+    with pytest.raises(ValueError, match=r"'plms'; known: ddim, dpm\+\+"):
+        make_scheduler("plms", scheduler_config, 5)

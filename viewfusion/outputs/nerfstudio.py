@@ -1,0 +1,61 @@
+"""nerfstudio: views go in, a folder with ``transforms.json`` and the images comes out.
+
+The fields are those of https://docs.nerf.studio/quickstart/data_conventions.html: camera-to-world matrices in
+OpenGL axes, a world with z up, one pinhole for all frames.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from viewfusion.geometry import camera_to_world, intrinsics, opengl_to_nerfstudio
+
+from .files import atomic_folder, write_json, write_pngs
+
+if TYPE_CHECKING:
+    from viewfusion.views import ViewSet
+
+IMAGES = "images"
+"""The folder of the pictures. nerfstudio looks for smaller ones beside it, in ``images_2`` and so on."""
+
+
+def write_nerfstudio(path: str | Path, views: ViewSet) -> None:
+    """A folder at ``path``: ``transforms.json`` and ``images/000.png``, ..., in the order of ``views``.
+
+    Raises:
+        ViewFusionError: it cannot be written, or there is something at ``path``.
+    """
+    with atomic_folder(path) as folder:
+        names = write_pngs(folder / IMAGES, (view.rgb for view in views))
+        write_json(folder / "transforms.json", transforms_json(views, names))
+
+
+def transforms_json(views: ViewSet, names: list[str]) -> dict[str, Any]:
+    """Content of ``transforms.json`` for pictures of those names."""
+    height, width = views[0].image.shape[1:]
+    matrix = intrinsics((height, width), views.fov)
+    return {
+        "camera_model": "OPENCV",
+        "fl_x": float(matrix[0, 0]),
+        "fl_y": float(matrix[1, 1]),
+        "cx": float(matrix[0, 2]),
+        "cy": float(matrix[1, 2]),
+        "w": width,
+        "h": height,
+        **dict.fromkeys(("k1", "k2", "p1", "p2"), 0.0),
+        # Otherwise nerfstudio turns the world so that the mean of the cameras' up points up.
+        "orientation_override": "none",
+        "frames": [
+            {
+                "file_path": f"{IMAGES}/{name}",
+                # Twelve decimals are exact enough for anybody, and the same on every machine.
+                "transform_matrix": (
+                    np.round(opengl_to_nerfstudio(camera_to_world(view.pose)), 12) + 0.0
+                ).tolist(),
+            }
+            for name, view in zip(names, views, strict=True)
+        ],
+    }
