@@ -64,6 +64,7 @@ def ldm_weights(
     """The weights of ``state`` under our names, converted as they are fetched.
 
     Args:
+        state: as read from ``path``; its tensors belong to the source from now on.
         use_ema: take the UNet's running averages where the file has them, as the original sampler does.
 
     Raises:
@@ -91,7 +92,7 @@ def ldm_weights(
     for ours, (name, part) in origins.items():
         # On the meta device: the shape of a conversion without its memory.
         shapes[ours] = tuple(_take(torch.empty(state[name].shape, device="meta"), part).shape)
-    return WeightSource(path, shapes, fetch, tuple(unexpected))
+    return WeightSource(path, shapes, fetch, tuple(unexpected), mapped=True)
 
 
 def _ema_name(name: str) -> str:

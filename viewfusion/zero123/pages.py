@@ -23,7 +23,8 @@ def release(tensor: torch.Tensor) -> None:
     would be lost, so nobody may have. Other memory, and systems other than Linux, are left alone.
     """
     size = tensor.numel() * tensor.element_size()
-    if size < _LEAST_BYTES or not tensor.is_contiguous() or not hasattr(mmap, "MADV_DONTNEED"):
+    usual = tensor.device.type == "cpu" and tensor.is_contiguous()
+    if size < _LEAST_BYTES or not usual or not hasattr(mmap, "MADV_DONTNEED"):
         return
     start = tensor.data_ptr()
     if not _is_mapped_file(start, start + size):

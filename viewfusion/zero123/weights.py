@@ -31,12 +31,15 @@ class WeightSource:
         shapes: name -> shape, known without reading any tensor.
         fetch: name -> tensor on the CPU; may be a view of a memory-mapped file.
         unexpected: names in the file that no part of the model answers to.
+        mapped: ``fetch`` gives tensors that nobody writes into; if they are views of a mapped file, its
+            pages may be given back as soon as a weight has been copied.
     """
 
     path: Path
     shapes: Mapping[str, Shape]
     fetch: Callable[[str], torch.Tensor]
     unexpected: tuple[str, ...] = ()
+    mapped: bool = False
 
 
 def meta_model(config: Mapping[str, Any], path: Path) -> Zero123:
@@ -92,10 +95,10 @@ def load_weights(
     check_shapes(source, skeleton)
     state = {}
     for name in skeleton.state_dict():
-        fetched = _fetched(source, name)
-        state[name] = _converted(fetched, source.path, name, dtype).to(device)
-        if state[name].data_ptr() != fetched.data_ptr():
-            release(fetched)  # a copy was made; of a mapped file only that shall stay in memory
+        tensor = _converted(source, name, dtype)
+        state[name] = tensor.to(device)
+        if source.mapped and state[name] is not tensor:
+            release(tensor)
     skeleton.load_state_dict(state, strict=True, assign=True)
     embeddings: Any = skeleton.image_encoder.get_submodule("vision_model.embeddings")
     embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
@@ -112,30 +115,29 @@ def load_weights(
     return model.eval().requires_grad_(False)
 
 
-def _fetched(source: WeightSource, name: str) -> torch.Tensor:
+def _converted(source: WeightSource, name: str, dtype: torch.dtype) -> torch.Tensor:
+    """One weight as contiguous ``dtype``; ViewFusionError if it holds NaN, infinity or no floats."""
     try:
-        return source.fetch(name)
+        tensor = source.fetch(name)
     except Exception as error:  # a file that changed or whose disk fails while it is read
         raise ViewFusionError(
             f"{source.path}: {name} cannot be read ({shown([error])}); fetch the checkpoint again"
         ) from error
-
-
-def _converted(tensor: torch.Tensor, path: Path, name: str, dtype: torch.dtype) -> torch.Tensor:
-    """One weight as contiguous ``dtype``; ViewFusionError if it holds NaN, infinity or no floats."""
     if not tensor.is_floating_point():
         raise ViewFusionError(
-            f"{path}: {name} holds {tensor.dtype} where floating-point numbers are wanted; "
+            f"{source.path}: {name} holds {tensor.dtype} where floating-point numbers are wanted; "
             "quantised exports are not supported, use a float16 or float32 one"
         )
     converted = tensor.to(dtype).contiguous()
     # One pass without temporaries: the extremes are finite only where all is.
     if converted.numel() and not torch.stack(torch.aminmax(converted)).isfinite().all():
         raise ViewFusionError(
-            f"{path}: {name} holds a value that is not finite in {str(dtype)[6:]}; "
+            f"{source.path}: {name} holds a value that is not finite in {str(dtype)[6:]}; "
             "the file is damaged or its training diverged, fetch it again"
         )
     if converted.data_ptr() % 64:
         # Kernels choose their arithmetic by alignment; so a model computes the same from any file.
         converted = converted.clone()
+    if source.mapped and converted.data_ptr() != tensor.data_ptr():
+        release(tensor)  # only the copy shall stay in memory
     return converted
