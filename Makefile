@@ -19,11 +19,13 @@ test: $(READY)
 
 install: $(READY)
 
-# torch goes first: a CPU build where one is at hand, and nothing later may replace it.
+# torch goes first: a CPU build where one is at hand, and nothing later may replace it. So the extra [ldm]
+# comes without the torchvision that taming-transformers asks for.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,train]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps taming-transformers-rom1504 einops
 	@touch $@
 
 format: $(READY)

@@ -50,7 +50,7 @@ TABLE = {
     "zero123": Row(
         "errors geometry resources yaml_files",
         "torch",
-        "diffusers transformers safetensors huggingface_hub",
+        "diffusers transformers safetensors huggingface_hub taming",
     ),
     "outputs": Row("errors geometry views", "numpy PIL", "torch imageio_ffmpeg"),
     # The wiring.

@@ -14,6 +14,8 @@ from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import FAMILIES
 
 from .untrusted import brief
+from .vq import KEYS as VQ_KEYS
+from .vq import is_vq
 
 KEYS = ("family", "image_size", "unet", "vae", "image_encoder", "scheduler")
 
@@ -47,6 +49,7 @@ _LARGEST_OF = {
     "num_hidden_layers": 64,
     "intermediate_size": 4 * _LARGEST,
     "num_train_timesteps": 100_000,
+    "num_vq_embeddings": 2**18,
 }
 _LONGEST_LIST = 8
 _LONGEST_STRING = 64
@@ -63,9 +66,10 @@ def check_config(config: Any, origin: str) -> dict[str, Any]:
         raise ViewFusionError(
             f"{origin}: family must be one of {', '.join(FAMILIES)}, got {brief(config['family'])}"
         )
+    vq = isinstance(config["vae"], Mapping) and is_vq(config["vae"])
     known: dict[str, Collection[str]] = {
         "unet": _parameters(UNet2DConditionModel),
-        "vae": _parameters(AutoencoderKL),
+        "vae": VQ_KEYS if vq else _parameters(AutoencoderKL),
         "image_encoder": _IMAGE_ENCODER_KEYS,
         "scheduler": _SCHEDULER_KEYS,
     }
@@ -74,8 +78,8 @@ def check_config(config: Any, origin: str) -> dict[str, Any]:
     for part, names in known.items():
         if not isinstance(config[part], Mapping):
             raise ViewFusionError(f"{origin}: {part} must be a mapping, got {brief(config[part])}")
-        required = _SCHEDULER_KEYS if part == "scheduler" else ()
-        _check_keys(config[part], names, required, f"{origin}: {part}")
+        complete = part == "scheduler" or (part == "vae" and vq)
+        _check_keys(config[part], names, names if complete else (), f"{origin}: {part}")
         checked[part] = {key: _plain(value, key, f"{origin}: {part}") for key, value in config[part].items()}
     _check_scheduler(checked["scheduler"], origin)
     _check_sizes(checked, origin)
@@ -158,8 +162,23 @@ def _check_sizes(config: Mapping[str, Any], origin: str) -> None:
         )
     _number(unet.get("cross_attention_dim"), "cross_attention_dim", where, integer=True, least=1)
     _number(vae.get("scaling_factor", 0.18215), "scaling_factor", f"{origin}: vae", least=1e-6)
+    if is_vq(vae):
+        _check_vq(vae, f"{origin}: vae")
     factor = 2 ** (len(vae["block_out_channels"]) - 1)
     if config["image_size"] % factor:
         raise ViewFusionError(
             f"{origin}: image_size must be a multiple of {factor}, got {config['image_size']}"
         )
+
+
+def _check_vq(vae: Mapping[str, Any], where: str) -> None:
+    """What taming's networks would multiply and divide by."""
+    for key in ("num_vq_embeddings", "layers_per_block", "in_channels", "out_channels", "sample_size"):
+        _number(vae[key], key, where, integer=True, least=1)
+    widths = vae["block_out_channels"]
+    if any(width % widths[0] for width in widths):
+        raise ViewFusionError(f"{where}: block_out_channels must be whole multiples of the first one")
+    if not isinstance(vae["attn_resolutions"], list):
+        raise ViewFusionError(f"{where}: attn_resolutions must be a list of picture sizes")
+    for size in vae["attn_resolutions"]:
+        _number(size, "attn_resolutions", where, integer=True, least=1)

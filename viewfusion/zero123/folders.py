@@ -55,7 +55,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], WeightSource]:
         tensor: torch.Tensor = opened[path].get_tensor(name)
         return tensor
 
-    return config, WeightSource(folder, shapes, fetch)
+    return config, WeightSource(folder, shapes, fetch, mapped=True)
 
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:

@@ -89,18 +89,19 @@ def ldm_config(
     """
     try:
         params = original["model"]["params"]
-        unet, vae = params["unet_config"]["params"], params["first_stage_config"]["params"]["ddconfig"]
+        unet, first_stage = params["unet_config"]["params"], params["first_stage_config"]["params"]
+        vae, vq = first_stage["ddconfig"], "n_embed" in first_stage  # the number of codes of a VQ model
         _check_counts(unet, "model_channels", "channel_mult")
         _check_counts(vae, "ch", "ch_mult")
         config = {
             "family": family,
             "image_size": int(params["image_size"]) * 2 ** (len(vae["ch_mult"]) - 1),
             "unet": _unet_config(unet, params["image_size"]),
-            "vae": _vae_config(vae, params),
+            "vae": _vq_config(vae, params) if vq else _vae_config(vae, params),
             "image_encoder": _image_encoder_config(state),
             "scheduler": _scheduler_config(params),
         }
-        unsupported = _unsupported(params, unet, vae)
+        unsupported = _unsupported(params, unet) + _unsupported_first_stage(first_stage, vq)
     except Exception as error:  # missing keys and wrong types alike
         raise ViewFusionError(
             f"{origin}: not the YAML of a Zero123 model ({type(error).__name__}: {shown([error])}); "
@@ -124,7 +125,7 @@ def _check_counts(params: Any, width: str, multiples: str) -> None:
             raise TypeError(f"{width} and {multiples} must be whole numbers from 1 to 4096")
 
 
-def _unsupported(params: Any, unet: Any, vae: Any) -> list[str]:
+def _unsupported(params: Any, unet: Any) -> list[str]:
     """Settings that change the network and that no Zero123 uses."""
     wanted = {
         "beta_schedule": (params.get("beta_schedule", "linear"), ("linear",)),
@@ -132,10 +133,27 @@ def _unsupported(params: Any, unet: Any, vae: Any) -> list[str]:
         "num_classes": (unet.get("num_classes"), (None,)),
         "resblock_updown": (unet.get("resblock_updown", False), (False,)),
         "use_scale_shift_norm": (unet.get("use_scale_shift_norm", False), (False,)),
-        "attn_resolutions": (vae.get("attn_resolutions", []), ([],)),
-        "double_z": (vae.get("double_z", True), (True,)),
-        "embed_dim": (params["first_stage_config"]["params"]["embed_dim"], (vae["z_channels"],)),
+        "scale_by_std": (params.get("scale_by_std", False), (False,)),
     }
+    return _outside(wanted)
+
+
+def _unsupported_first_stage(first_stage: Any, vq: bool) -> list[str]:
+    vae = first_stage["ddconfig"]
+    wanted = {
+        "double_z": (vae.get("double_z", True), (not vq,)),
+        "embed_dim": (first_stage["embed_dim"], (vae["z_channels"],)),
+    }
+    if vq:
+        wanted["ch_mult"] = (vae["ch_mult"][0], (1,))
+        wanted["remap"] = (first_stage.get("remap"), (None,))
+        wanted["resamp_with_conv"] = (vae.get("resamp_with_conv", True), (True,))
+    else:
+        wanted["attn_resolutions"] = (vae.get("attn_resolutions", []), ([],))
+    return _outside(wanted)
+
+
+def _outside(wanted: Mapping[str, tuple[Any, tuple[Any, ...]]]) -> list[str]:
     return [f"{key} {shown([value])}" for key, (value, allowed) in wanted.items() if value not in allowed]
 
 
@@ -173,6 +191,21 @@ def _vae_config(vae: Any, params: Any) -> dict[str, Any]:
         "layers_per_block": vae["num_res_blocks"],
         "latent_channels": vae["z_channels"],
         "scaling_factor": float(params.get("scale_factor", 0.18215)),
+    }
+
+
+def _vq_config(vae: Any, params: Any) -> dict[str, Any]:
+    return {
+        "sample_size": vae["resolution"],
+        "in_channels": vae["in_channels"],
+        "out_channels": vae["out_ch"],
+        "block_out_channels": [vae["ch"] * mult for mult in vae["ch_mult"]],
+        "layers_per_block": vae["num_res_blocks"],
+        "latent_channels": vae["z_channels"],
+        "num_vq_embeddings": params["first_stage_config"]["params"]["n_embed"],
+        "attn_resolutions": vae["attn_resolutions"],
+        # The published VQ configs leave it out where it is the original's default.
+        "scaling_factor": float(params.get("scale_factor", 1.0)),
     }
 
 

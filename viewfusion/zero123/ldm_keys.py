@@ -15,6 +15,7 @@ import torch
 from viewfusion.errors import ViewFusionError
 
 from .untrusted import shown
+from .vq import is_vq
 from .weights import WeightSource
 
 UNET, VAE, CLIP = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.model.visual."
@@ -63,6 +64,7 @@ def ldm_weights(
     """The weights of ``state`` under our names, converted as they are fetched.
 
     Args:
+        state: as read from ``path``; its tensors belong to the source from now on.
         use_ema: take the UNet's running averages where the file has them, as the original sampler does.
 
     Raises:
@@ -90,7 +92,7 @@ def ldm_weights(
     for ours, (name, part) in origins.items():
         # On the meta device: the shape of a conversion without its memory.
         shapes[ours] = tuple(_take(torch.empty(state[name].shape, device="meta"), part).shape)
-    return WeightSource(path, shapes, fetch, tuple(unexpected))
+    return WeightSource(path, shapes, fetch, tuple(unexpected), mapped=True)
 
 
 def _ema_name(name: str) -> str:
@@ -120,18 +122,13 @@ class _Name:
 
 def _our_names(state: Iterable[str], config: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Our name -> (original name, which part of it), for every name that has a place in a Zero123."""
-    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
+    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 
     names = list(state)
     rename_unet: Any = convert_ldm_unet_checkpoint  # not annotated in diffusers
-    rename_vae: Any = convert_ldm_vae_checkpoint
     unet = rename_unet({name: _Name(name) for name in names if name.startswith(UNET)}, config["unet"])
-    vae = rename_vae({name: _Name(name) for name in names if name.startswith(VAE)}, config["vae"])
     found = {f"unet.{ours}": (value.name, "whole") for ours, value in unet.items() if value is not None}
-    for ours, value in vae.items():
-        if value is not None:
-            attention = ".attentions." in ours and ours.endswith("weight") and "norm" not in ours
-            found[f"vae.{ours}"] = (value.name, "matrix" if attention else "whole")
+    found |= _vae_names([name for name in names if name.startswith(VAE)], config["vae"])
     for name in names:
         if name.startswith(CLIP):
             for ours, part in _clip_names(name[len(CLIP) :]):
@@ -142,7 +139,25 @@ def _our_names(state: Iterable[str], config: Mapping[str, Any]) -> dict[str, tup
     return found
 
 
-_CLIP_NAMES = {
+def _vae_names(names: list[str], config: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    if is_vq(config):  # these networks are the original's own
+        return {
+            f"vae.{name.removeprefix(VAE)}": (name, "whole")
+            for name in names
+            if not name.startswith(_LEFTOVER_PREFIXES)
+        }
+    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+
+    rename: Any = convert_ldm_vae_checkpoint  # not annotated in diffusers
+    found = {}
+    for ours, value in rename({name: _Name(name) for name in names}, config).items():
+        if value is not None:
+            attention = ".attentions." in ours and ours.endswith("weight") and "norm" not in ours
+            found[f"vae.{ours}"] = (value.name, "matrix" if attention else "whole")
+    return found
+
+
+CLIP_NAMES = {
     "class_embedding": "embeddings.class_embedding",
     "positional_embedding": "embeddings.position_embedding.weight",
     "conv1.weight": "embeddings.patch_embedding.weight",
@@ -151,7 +166,7 @@ _CLIP_NAMES = {
     "ln_post.weight": "post_layernorm.weight",
     "ln_post.bias": "post_layernorm.bias",
 }
-_CLIP_LAYERS = {
+CLIP_LAYERS = {
     "ln_1": "layer_norm1",
     "ln_2": "layer_norm2",
     "mlp.c_fc": "mlp.fc1",
@@ -164,8 +179,8 @@ def _clip_names(name: str) -> list[tuple[str, str]]:
     """transformers' names (and parts) for a name in OpenAI's image tower; none if it has no place."""
     if name == "proj":
         return [("visual_projection.weight", "transposed")]
-    if name in _CLIP_NAMES:
-        return [(f"vision_model.{_CLIP_NAMES[name]}", "whole")]
+    if name in CLIP_NAMES:
+        return [(f"vision_model.{CLIP_NAMES[name]}", "whole")]
     if not name.startswith("transformer.resblocks."):
         return []
     number, _, rest = name.removeprefix("transformer.resblocks.").partition(".")
@@ -174,4 +189,4 @@ def _clip_names(name: str) -> list[tuple[str, str]]:
         kind = rest.rpartition("_")[2]
         return [(f"{layer}.self_attn.{part}_proj.{kind}", part) for part in "qkv"]
     stem, _, kind = rest.rpartition(".")
-    return [(f"{layer}.{_CLIP_LAYERS[stem]}.{kind}", "whole")] if stem in _CLIP_LAYERS else []
+    return [(f"{layer}.{CLIP_LAYERS[stem]}.{kind}", "whole")] if stem in CLIP_LAYERS else []

@@ -14,6 +14,8 @@ from torch import nn
 
 from viewfusion.geometry import Family, Pose, pose_embedding
 
+from .vq import VQAutoencoder, is_vq
+
 # OpenAI CLIP's channel statistics; part of the trained image tower.
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -24,8 +26,8 @@ class Zero123(nn.Module):
 
     ``config`` has the keys ``family`` ("zero123" or "stable-zero123"), ``image_size`` (pixels), and
     ``unet``, ``vae``, ``image_encoder``, ``scheduler``: the configs of diffusers' UNet2DConditionModel,
-    AutoencoderKL, transformers' CLIPVisionConfig and of diffusers' schedulers. ``scheduler`` states what
-    the UNet was trained to predict.
+    AutoencoderKL (or of :class:`VQAutoencoder`), transformers' CLIPVisionConfig and of diffusers'
+    schedulers. ``scheduler`` states what the UNet was trained to predict.
     """
 
     # Declared loosely: diffusers' and transformers' classes carry no usable types.
@@ -64,11 +66,11 @@ class Zero123(nn.Module):
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
         unet = UNet2DConditionModel.from_config(dict(config["unet"]))
-        vae = AutoencoderKL.from_config(dict(config["vae"]))
+        vae: Any = VQAutoencoder if is_vq(config["vae"]) else AutoencoderKL.from_config
         image_encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**config["image_encoder"]))
         width = image_encoder.config.projection_dim
         projection = nn.Linear(width + 4, unet.config["cross_attention_dim"])
-        return cls(unet, vae, image_encoder, projection, config)
+        return cls(unet, vae(dict(config["vae"])), image_encoder, projection, config)
 
     @property
     def family(self) -> Family:
@@ -123,8 +125,10 @@ class Zero123(nn.Module):
         """(N, 4, h, w) condition latents of (N, 3, H, W) images in [-1, 1].
 
         The mode of the posterior, *not* multiplied by the scaling factor: the network was trained so.
+        A VQ autoencoder has no posterior; its latents are taken as they are before quantisation.
         """
-        return self.vae.encode(images).latent_dist.mode()
+        encoded = self.vae.encode(images)
+        return encoded.latents if is_vq(self.vae.config) else encoded.latent_dist.mode()
 
     def project(self, embeds: torch.Tensor, pose_embeddings: torch.Tensor) -> torch.Tensor:
         """(N, 1, D) cross-attention tokens of embeddings (N, D) and pose embeddings (N, 4)."""

@@ -16,6 +16,7 @@ import torch
 from viewfusion.errors import ViewFusionError
 
 from .model import Zero123
+from .pages import release
 from .untrusted import shown
 
 Shape = tuple[int, ...]
@@ -30,23 +31,29 @@ class WeightSource:
         shapes: name -> shape, known without reading any tensor.
         fetch: name -> tensor on the CPU; may be a view of a memory-mapped file.
         unexpected: names in the file that no part of the model answers to.
+        mapped: ``fetch`` gives tensors that nobody writes into; if they are views of a mapped file, its
+            pages may be given back as soon as a weight has been copied.
     """
 
     path: Path
     shapes: Mapping[str, Shape]
     fetch: Callable[[str], torch.Tensor]
     unexpected: tuple[str, ...] = ()
+    mapped: bool = False
 
 
 def meta_model(config: Mapping[str, Any], path: Path) -> Zero123:
     """A model that has shapes and no memory.
 
     Raises:
-        ViewFusionError: the libraries cannot build these networks; ``path`` is named as the culprit.
+        ViewFusionError: the libraries cannot build these networks (``path`` is named as the culprit), or
+            one of them is missing.
     """
     try:
         with torch.device("meta"):
             return Zero123.from_config(config)
+    except ViewFusionError:  # a package that these networks need is missing
+        raise
     except Exception as error:  # whatever the libraries raise over an odd config
         raise ViewFusionError(
             f"{path}: its config describes no network that can be built ({shown([error])}); "
@@ -90,6 +97,8 @@ def load_weights(
     for name in skeleton.state_dict():
         tensor = _converted(source, name, dtype)
         state[name] = tensor.to(device)
+        if source.mapped and state[name] is not tensor:
+            release(tensor)
     skeleton.load_state_dict(state, strict=True, assign=True)
     embeddings: Any = skeleton.image_encoder.get_submodule("vision_model.embeddings")
     embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
@@ -129,4 +138,6 @@ def _converted(source: WeightSource, name: str, dtype: torch.dtype) -> torch.Ten
     if converted.data_ptr() % 64:
         # Kernels choose their arithmetic by alignment; so a model computes the same from any file.
         converted = converted.clone()
+    if source.mapped and converted.data_ptr() != tensor.data_ptr():
+        release(tensor)  # only the copy shall stay in memory
     return converted
