@@ -233,7 +233,7 @@ def test_another_fingerprint_is_refused_and_the_differences_named(tmp_path, fini
         RunFolder.open(path, other)
     assert str(error.value) == (
         f"{path} was made with config.views=4, now 36; checkpoint=abababababab..., now efefefefefef...; "
-        "choose another --out or delete the folder"
+        "choose another --out, or --force to start anew there"
     )
     with pytest.raises(ViewFusionError, match=r"no config\.new, now 1"):
         RunFolder.open(path, {**FINGERPRINT, "config": {"views": 4, "seed": 0, "new": 1}})

@@ -1,6 +1,7 @@
 """Options and exit codes of every command; the work is in the modules beside this one.
 
-Exit codes: 0 done, 2 the user can mend it (one line says how), 130 stopped by Ctrl-C.
+Exit codes: 0 done, 2 the user can mend it (one line says how), 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by the
+terminal being closed, 141 nobody reads what is printed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from typing import Annotated
 import typer
 
 from viewfusion.errors import ViewFusionError
+
+from .signals import stopping_kindly, stopping_on_signals
+from .streams import orderly_streams
 
 app = typer.Typer(
     name="viewfusion",
@@ -58,6 +62,9 @@ def generate_360(
     seed: Annotated[int | None, typer.Option(help="Same seed, same pictures.  [default: 0]")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     out: Annotated[Path, typer.Option(help="One folder per photo is made below this one.")] = Path("out"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Start anew where a folder is another run's; only its files go.")
+    ] = False,
 ) -> None:
     """Turn each photo into a 360-degree sequence: views, GIF, MP4, contact sheet, cameras."""
     from .generate import generate
@@ -65,11 +72,8 @@ def generate_360(
     photos, overrides = _split(inputs)
     options = {"views": views, "seed": seed, "elevation_deg": elevation_deg}
     overrides += [f"{key}={value}" for key, value in options.items() if value is not None]
-    try:
-        generate(photos, checkpoint, config, preset, overrides, device, out)
-    except KeyboardInterrupt:
-        typer.echo("stopped; finished views are kept, the same command goes on from them", err=True)
-        raise typer.Exit(130) from None
+    with stopping_kindly():
+        generate(photos, checkpoint, config, preset, overrides, device, out, force)
 
 
 @app.command()
@@ -100,8 +104,9 @@ def _split(inputs: list[str]) -> tuple[list[Path], list[str]]:
 
 def main() -> None:
     """Run the command line; never returns."""
-    try:
-        app()
-    except ViewFusionError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    with orderly_streams(), stopping_on_signals():
+        try:
+            app()
+        except ViewFusionError as error:
+            typer.echo(f"error: {error}", err=True)
+            sys.exit(2)

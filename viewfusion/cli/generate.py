@@ -26,8 +26,11 @@ def generate(
     overrides: list[str],
     device: str,
     out: Path,
+    force: bool = False,
 ) -> None:
     """Make every photo's folder below ``out``; a photo that fails is named and the rest still made.
+
+    ``force``: see :meth:`viewfusion.outputs.RunFolder.open`.
 
     Raises:
         ViewFusionError: bad options or checkpoint (nothing was started), or at the end some photo failed.
@@ -45,7 +48,7 @@ def generate(
     failures: list[str] = []
     for photo, folder in zip(photos, folders, strict=True):
         try:
-            _spin(pipeline, photo, folder, settings, identity, console)
+            _spin(pipeline, photo, folder, settings, identity, console, force)
         except ViewFusionError as error:
             failures.append(str(error))
             if len(photos) > 1:
@@ -76,6 +79,7 @@ def _spin(
     config: Config,
     checkpoint: dict[str, str],
     console: Console,
+    force: bool,
 ) -> None:
     from viewfusion.fusion import schedule
     from viewfusion.outputs import RunFolder
@@ -97,7 +101,7 @@ def _spin(
         "device": pipeline.model.device.type,  # devices round differently; one run stays on one
         "viewfusion": viewfusion.__version__,
     }
-    with RunFolder.open(folder, fingerprint, pipeline.model.latent_shape) as run:
+    with RunFolder.open(folder, fingerprint, pipeline.model.latent_shape, force) as run:
         if run.complete:
             console.print(f"{folder} is complete already; nothing to do", markup=False, soft_wrap=True)
             return
