@@ -1,7 +1,7 @@
 """Options and exit codes of every command; the work is in the modules beside this one.
 
-Exit codes: 0 done, 2 the user can mend it (one line says how), 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by the
-terminal being closed, 141 nobody reads what is printed.
+Exit codes: 0 done, 2 the user can mend it (one line says how), 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by
+a terminal that was closed, 141 nobody reads what is printed.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Requests to stop: SIGTERM (``kill``, a batch system) and SIGHUP (the terminal was closed) come in, an exception
-goes out that unwinds like Ctrl-C does, so that locks are released and half-written files removed.
+"""Requests to stop: SIGTERM (``kill``, a batch system) and SIGHUP (a closed terminal) come in, an exception
+that unwinds like Ctrl-C goes out, so that locks are released and half-written files removed.
 """
 
 from __future__ import annotations

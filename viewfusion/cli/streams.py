@@ -1,9 +1,9 @@
 """Standard output and error: what the process was started with goes in, streams that fail in order come out.
 
 What is printed to standard output is a command's product: where its reader is gone (``plan | head -1``) the
-command ends as other tools do, with 141 (128 + SIGPIPE), and where it cannot be written (disk full) with one line
-and exit code 2. Standard error is talk: where nobody listens any more, as after a terminal was closed, the work
-goes on in silence.
+command ends as other tools do, with 141 (128 + SIGPIPE), and where it cannot be written (disk full) with one
+line and exit code 2. Standard error is talk: where nobody listens any more, as after a terminal was closed,
+the work goes on in silence.
 """
 
 from __future__ import annotations

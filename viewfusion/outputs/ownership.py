@@ -1,4 +1,4 @@
-"""Whose a folder is and whether it is whole: what a run left in it goes in, an answer or the differences come out.
+"""Whose a folder is and whether it is whole: what a run left in it goes in, answers come out.
 
 Everything read here may have been edited by hand, cut short or put there by somebody else.
 """
