@@ -14,6 +14,7 @@ import typer
 
 from viewfusion.errors import ViewFusionError
 
+from .caches import keep_caches_together
 from .signals import stopping_kindly, stopping_on_signals
 from .streams import orderly_streams
 
@@ -104,6 +105,7 @@ def _split(inputs: list[str]) -> tuple[list[Path], list[str]]:
 
 def main() -> None:
     """Run the command line; never returns."""
+    keep_caches_together()
     with orderly_streams(), stopping_on_signals():
         try:
             app()

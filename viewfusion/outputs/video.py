@@ -93,7 +93,7 @@ def write_mp4(path: str | Path, frames: Sequence[np.ndarray], fps: float) -> Non
 
 
 def _raise_cause(status: int) -> None:
-    """Where the exit status of ffmpeg is an error of the file system, negated: its last words seldom say so."""
+    """Where the exit status is a negated error of the file system: the last words of ffmpeg seldom say so."""
     code = 256 - status
     if code in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
         raise OSError(code, os.strerror(code))
