@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -89,6 +90,18 @@ def in_a_process(work, before_replace: int | None = None) -> int:
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def kill_before_removal(count: int) -> None:
+    """SIGKILL to this process when it is about to remove its ``count``-th file."""
+    seen = [0]
+
+    def hook(event, _arguments):
+        seen[0] += event == "os.remove"
+        if event == "os.remove" and seen[0] == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
 
 
 def kill_before(count: int) -> None:
@@ -233,13 +246,191 @@ def test_another_fingerprint_is_refused_and_the_differences_named(tmp_path, fini
         RunFolder.open(path, other)
     assert str(error.value) == (
         f"{path} was made with config.views=4, now 36; checkpoint=abababababab..., now efefefefefef...; "
-        "choose another --out or delete the folder"
+        "choose another --out, or --force to start anew there"
     )
     with pytest.raises(ViewFusionError, match=r"no config\.new, now 1"):
         RunFolder.open(path, {**FINGERPRINT, "config": {"views": 4, "seed": 0, "new": 1}})
     with pytest.raises(ViewFusionError, match=r"config\.views=4, now without and 1 more;"):
         RunFolder.open(path, {"config": {}})
     assert listing(path) == before, "nothing touched"
+
+
+OTHER = {"config": {"views": 36, "seed": 5}, "checkpoint": "ab" * 32, "input": "cd" * 32}
+
+
+def anothers(path: Path, finished: Path, state: str) -> Path:
+    """A folder that a run with the fingerprint OTHER has made, with files of somebody's in it."""
+    shutil.copytree(finished, path)
+    for index in range(4, 7):
+        shutil.copy(path / "views/000.png", path / f"views/{index:03d}.png")
+    manifest = json.loads((path / "manifest.json").read_text()) | {"fingerprint": OTHER}
+    manifest["files"] += [f"views/{index:03d}.png" for index in range(4, 7)]
+    manifest["files"] += ["notes.txt", "../precious.txt", "/etc/hostname", None, ["views"]]
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    if state == "unfinished":
+        (path / "manifest.json").unlink()
+        (path / ".resume").mkdir()
+        (path / ".resume/run.json").write_text(json.dumps(OTHER))
+        (path / ".resume/001.npz").write_text("latents")
+    (path / "notes.txt").write_text("mine")
+    (path / "views/mine.png").write_text("mine")
+    (path.parent / "precious.txt").write_text("mine")
+    return path
+
+
+@pytest.mark.parametrize("state", ["finished", "unfinished"])
+def test_force_starts_anew_and_touches_nothing_that_is_not_ours(tmp_path, finished, state):
+    path = anothers(tmp_path / "chair", finished, state)
+    with pytest.raises(
+        ViewFusionError, match=r"views=36, now 4; config\.seed=5, now 0; choose another --out, or --force"
+    ):
+        RunFolder.open(path, FINGERPRINT)
+    RunFolder.open(path, FINGERPRINT, force=True).close()
+    assert listing(path) == [".resume/run.json", "notes.txt", "views/mine.png"]
+    assert run(path) == [1, 2, 3]
+    assert contents(path) == contents(finished) | {"notes.txt": b"mine", "views/mine.png": b"mine"}
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+    with RunFolder.open(path, FINGERPRINT, force=True) as folder:
+        assert folder.complete, "its own work a run keeps"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("state", ["finished", "unfinished"])
+def test_killed_while_it_starts_anew_a_folder_is_still_the_other_runs_or_this_ones(tmp_path, finished, state):
+    for count in range(1, 40):
+        path = anothers(tmp_path / str(count) / "chair", finished, state)
+
+        def start_anew(path=path, count=count):
+            kill_before_removal(count)
+            RunFolder.open(path, FINGERPRINT, force=True)
+
+        ended = in_a_process(start_anew)
+        stale = [name for name in listing(path) if name.startswith("views/00")]
+        if stale:
+            with pytest.raises(ViewFusionError, match="views=36"):
+                RunFolder.open(path, FINGERPRINT)
+        RunFolder.open(path, FINGERPRINT, force=True).close()
+        assert listing(path) == [".resume/run.json", "notes.txt", "views/mine.png"]
+        if not os.WIFSIGNALED(ended):
+            break
+    assert count > 13, "eleven files, the mark and the manifest"
+
+
+def test_force_does_not_reach_through_a_link(tmp_path, finished):
+    path = anothers(tmp_path / "chair", finished, "finished")
+    (path / "views").rename(tmp_path / "pictures")
+    (path / "views").symlink_to(tmp_path / "pictures")
+    before = listing(tmp_path / "pictures")
+    RunFolder.open(path, FINGERPRINT, force=True).close()
+    assert listing(tmp_path / "pictures") == before
+
+
+def test_force_is_not_for_strangers(tmp_path):
+    for name, content in (("input.png", "the only photo"), ("manifest.json", '{"name": "a web app"}')):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text(content)
+        with pytest.raises(ViewFusionError, match=re.escape(name)):
+            RunFolder.open(folder, FINGERPRINT, force=True)
+        assert listing(folder) == [name]
+
+
+def edited(path: Path, change) -> None:
+    manifest = json.loads((path / "manifest.json").read_text())
+    change(manifest)
+    (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+def nested(depth: int) -> dict:
+    value: dict = {}
+    for _ in range(depth):
+        value = {"deeper": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m: m.pop("schema"), "schema=None, now 1"),
+        (lambda m: m.update(schema=0), "schema=0, now 1"),
+        (lambda m: m["fingerprint"].update(viewfusion="0.0.1"), "viewfusion=0.0.1, now without"),
+        (lambda m: m["fingerprint"].pop("input"), "no input, now cdcdcdcdcdcd..."),
+        (lambda m: m["fingerprint"].update(config=[4]), r"config=[4], now without"),
+        (lambda m: m["fingerprint"].update(config=nested(800)), "now without"),
+        (lambda m: m["fingerprint"].update({"a\nb\x1b[2J" * 99: "\n" * 99}), "a?b?[2Ja?b?[2J"),
+        (lambda m: m.pop("fingerprint"), "damaged or not viewfusion's"),
+        (lambda m: m.update(fingerprint="none"), "damaged or not viewfusion's"),
+        (lambda m: m.clear(), "damaged or not viewfusion's"),
+    ],
+)
+def test_an_edited_manifest_of_another_run_is_refused_in_one_line(tmp_path, finished, change, words):
+    path = tmp_path / "chair"
+    shutil.copytree(finished, path)
+    edited(path, change)
+    before = (path / "manifest.json").read_bytes()
+    with pytest.raises(ViewFusionError) as error:
+        RunFolder.open(path, FINGERPRINT)
+    message = str(error.value)
+    assert words in message
+    assert message.isprintable()
+    assert len(message) < 600
+    assert listing(path) == FILES
+    assert (path / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 5000, '{"fingerprint": ', "<html>"])
+def test_a_damaged_manifest_is_refused(tmp_path, finished, text):
+    path = tmp_path / "chair"
+    shutil.copytree(finished, path)
+    (path / "manifest.json").write_text(text)
+    with pytest.raises(ViewFusionError, match=r"manifest\.json is damaged or not viewfusion's"):
+        RunFolder.open(path, FINGERPRINT)
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: edited(path, lambda m: m.pop("files")),
+        lambda path: edited(path, lambda m: m.update(files={"views/000.png": 1})),
+        lambda path: edited(path, lambda m: m.update(files=m["files"][:-1])),
+        lambda path: edited(path, lambda m: m["files"].append("../../etc/passwd")),
+        lambda path: edited(path, lambda m: m["files"].append(["views/000.png"])),
+        lambda path: edited(path, lambda m: m["files"].append("null\0byte")),
+        lambda path: edited(path, lambda m: m.pop("views")),
+        lambda path: edited(path, lambda m: m.update(views=["views/000.png"])),
+        lambda path: edited(path, lambda m: m.update(views=[])),
+        lambda path: cut_short(path / "views/002.png"),
+        lambda path: flip(path / "contact_sheet.png"),
+        lambda path: (path / "turntable.gif").write_text("<html>"),
+        lambda path: (path / "turntable.mp4").write_bytes(b""),
+        lambda path: cut_short(path / "cameras.json"),
+        lambda path: (path / "views/001.png").unlink(),
+    ],
+)
+def test_a_finished_folder_with_something_spoilt_is_made_again(tmp_path, finished, spoil):
+    path = tmp_path / "chair"
+    shutil.copytree(finished, path)
+    spoil(path)
+    assert run(path) == [1, 2, 3]
+    assert contents(path) == contents(finished)
+
+
+def test_a_picture_somebody_touched_up_stays(tmp_path, finished):
+    path = tmp_path / "chair"
+    shutil.copytree(finished, path)
+    shutil.copy(path / "views/001.png", path / "views/002.png")
+    assert run(path) == []
+    assert (path / "views/002.png").read_bytes() == (path / "views/001.png").read_bytes()
 
 
 def test_other_peoples_files_are_refused_and_kept(tmp_path):
@@ -319,6 +510,16 @@ def test_a_second_process_is_turned_away_until_the_first_ends_or_is_killed(tmp_p
     with RunFolder.open(path, {"a": 1}), pytest.raises(ViewFusionError, match="another run is writing to"):
         RunFolder.open(path, {"a": 1})
     assert not (path / ".lock").exists()
+
+
+def test_a_run_whose_folder_was_replaced_leaves_the_new_runs_lock_alone(tmp_path):
+    path = tmp_path / "chair"
+    first = RunFolder.open(path, {"a": 1})
+    shutil.rmtree(path)
+    with RunFolder.open(path, {"a": 1}):
+        first.close()
+        with pytest.raises(ViewFusionError, match="another run is writing to"):
+            RunFolder.open(path, {"a": 1})
 
 
 def test_the_lock_without_fcntl(tmp_path, monkeypatch):

@@ -1,13 +1,12 @@
 """Options and exit codes of every command; the work is in the modules beside this one.
 
-Exit codes: 0 done, 2 the user can mend it (one line says how), 130 stopped by Ctrl-C.
+Exit codes: 0 done, 2 the user can mend it (one line says how), 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by
+a terminal that was closed, 141 nobody reads what is printed.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,10 @@ import typer
 
 from viewfusion.errors import ViewFusionError
 
+from .caches import keep_caches_together
 from .photos import split_settings
+from .signals import stopping_kindly, stopping_on_signals
+from .streams import orderly_streams
 
 app = typer.Typer(
     name="viewfusion",
@@ -60,6 +62,9 @@ Sweep = Annotated[
 Seed = Annotated[int | None, typer.Option(help="Same seed, same pictures.  [default: 0]")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Out = Annotated[Path, typer.Option(help="One folder per photo is made below this one.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Start anew where a folder is another run's; only its files go.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -90,6 +95,7 @@ def generate_360(
     seed: Seed = None,
     device: Device = "auto",
     out: Out = Path("out"),
+    force: Force = False,
 ) -> None:
     """Turn each photo into a 360-degree sequence: views, GIF, MP4, contact sheet, cameras."""
     from .generate_360 import generate_360 as generate
@@ -99,8 +105,8 @@ def generate_360(
     photos, overrides = split_settings(inputs)
     overrides += _settings(views=views, seed=seed, elevation_deg=elevation_deg)
     wanted = wanted_turn(preset, overrides, trajectory, elevation_sweep_deg)
-    with _stoppable():
-        generate(photos, Options(checkpoint, model_config, device, out), wanted, num_samples)
+    with stopping_kindly():
+        generate(photos, Options(checkpoint, model_config, device, out, force), wanted, num_samples)
 
 
 @app.command("generate-view")
@@ -131,6 +137,7 @@ def generate_view(
     seed: Seed = None,
     device: Device = "auto",
     out: Out = Path("out"),
+    force: Force = False,
 ) -> None:
     """Make one other view of each photo, or with --poses many, each reached on its own."""
     from .generate_view import generate_view as generate
@@ -141,8 +148,8 @@ def generate_view(
     overrides += _settings(seed=seed, elevation_deg=input_elevation_deg, radius=input_radius)
     target = {"azimuth_deg": azimuth_deg, "elevation_deg": elevation_deg, "radius": radius}
     wanted = wanted_views(preset, overrides, target, poses)
-    with _stoppable():
-        options = Options(checkpoint, model_config, device, out)
+    with stopping_kindly():
+        options = Options(checkpoint, model_config, device, out, force)
         generate(photos, options, wanted, poses is not None, keep_path)
 
 
@@ -204,19 +211,12 @@ def _settings(**options: object) -> list[str]:
     return [f"{key}={value}" for key, value in options.items() if value is not None]
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("stopped; finished views are kept, the same command goes on from them", err=True)
-        raise typer.Exit(130) from None
-
-
 def main() -> None:
     """Run the command line; never returns."""
-    try:
-        app()
-    except ViewFusionError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    keep_caches_together()
+    with orderly_streams(), stopping_on_signals():
+        try:
+            app()
+        except ViewFusionError as error:
+            typer.echo(f"error: {error}", err=True)
+            sys.exit(2)

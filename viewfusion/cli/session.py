@@ -33,12 +33,14 @@ class Options:
         model_config: the YAML of an original checkpoint.
         device: "auto", or one of torch's.
         out: where the folder of each photo is made.
+        force: start anew where a folder is another run's.
     """
 
     checkpoint: str
     model_config: Path | None
     device: str
     out: Path
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Session:
     """
 
     def __init__(self, options: Options, console: Console) -> None:
-        self.console = console
+        self.console, self.force = console, options.force
         with console.status("loading the model"):
             from viewfusion.pipeline import ViewFusionPipeline
             from viewfusion.zero123 import checkpoint_hash, find_checkpoint
@@ -100,7 +102,7 @@ class Session:
         from viewfusion.views import View, ViewSet
 
         fingerprint, shape = self._fingerprint(photo, wanted, products), self.pipeline.model.latent_shape
-        with RunFolder.open(folder, fingerprint, shape, products) as run:
+        with RunFolder.open(folder, fingerprint, shape, products, self.force) as run:
             if run.complete:
                 self.say(f"{folder} is complete already; nothing to do")
                 return False

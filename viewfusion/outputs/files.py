@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -17,6 +18,19 @@ from PIL import Image
 
 from viewfusion.errors import ViewFusionError
 
+_MAKE_ROOM = "make room, and the same command goes on"
+_ELSEWHERE = "choose another --out"
+_REMEDIES = {
+    errno.ENOSPC: _MAKE_ROOM,
+    errno.EDQUOT: _MAKE_ROOM,
+    errno.EFBIG: "raise the limit on file sizes, and the same command goes on",
+    errno.EROFS: _ELSEWHERE,
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+    errno.ENOTDIR: _ELSEWHERE,
+    errno.ENAMETOOLONG: _ELSEWHERE,
+}
+
 
 @contextmanager
 def explained(path: Path, failing: str = "cannot be written") -> Iterator[None]:
@@ -25,7 +39,8 @@ def explained(path: Path, failing: str = "cannot be written") -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error).partition("\n")[0] or type(error).__name__
-        raise ViewFusionError(f"{path} {failing}: {reason}") from error
+        remedy = f"; {_REMEDIES[error.errno]}" if error.errno in _REMEDIES else ""
+        raise ViewFusionError(f"{path} {failing}: {reason}{remedy}") from error
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from viewfusion.errors import ViewFusionError
@@ -36,8 +37,11 @@ class FolderLock:
         if self._file is None:
             return
         if fcntl:
-            # Removed while still held: afterwards it might be another run's already.
-            self._path.unlink(missing_ok=True)
+            # Removed while still held: afterwards it might be another run's already. So it is where somebody
+            # has deleted the folder meanwhile and a new run has made it again.
+            with suppress(OSError):
+                if self._is_still(self._file):
+                    self._path.unlink(missing_ok=True)
             os.close(self._file)
         else:
             os.close(self._file)

@@ -98,3 +98,9 @@ class SingleView:
 
     def write(self, path: Path, views: ViewSet, title: str) -> None:
         """Nothing is made of all views together."""
+
+
+FILES = (*Turn.names, *SingleView.names)
+"""Every name of this kind that some run makes."""
+FOLDERS = ("views", "path")
+"""Every folder in which some run keeps its views."""

@@ -19,7 +19,8 @@ from viewfusion.errors import ViewFusionError
 
 from .files import explained, remove_partial, write_json, write_png
 from .locking import FolderLock
-from .manifest import manifest
+from .manifest import SCHEMA, manifest
+from .ownership import differences, is_whole, made_files, read_json
 from .products import Products, Turn
 from .resume import Entry, read_entry, write_entry
 
@@ -47,13 +48,14 @@ class RunFolder:
         lock: FolderLock,
         latent_shape: tuple[int, ...] | None = None,
         products: Products | None = None,
+        force: bool = False,
     ) -> None:
         self.path, self._products = path, products or Turn()
         self._fingerprint, self._lock = json.loads(json.dumps(fingerprint)), lock
         self._resume, self._manifest = path / ".resume", path / "manifest.json"
         self._entries: dict[int, Entry] = {}
         with explained(path, "cannot be used"):
-            self.complete = self._check()
+            self.complete = self._check(force)
             for folder in (path, path / (self._products.folder or ""), self._resume):
                 remove_partial(folder)
             if self.complete:
@@ -68,6 +70,7 @@ class RunFolder:
         fingerprint: dict[str, Any],
         latent_shape: tuple[int, ...] | None = None,
         products: Products | None = None,
+        force: bool = False,
     ) -> RunFolder:
         """Make or continue the folder at ``path``.
 
@@ -77,6 +80,8 @@ class RunFolder:
                 as JSON has it: a folder made with another one is refused.
             latent_shape: (4, h, w) that latents of an earlier run must have to be used.
             products: what the run finishes with; default: those of a turn.
+            force: remove the files of a run with another fingerprint instead of refusing, and start anew.
+                Files that no run of ours has made are refused all the same, or stay where they are.
 
         Raises:
             ViewFusionError: another run writes to it, it holds another run's or other people's files, or
@@ -90,7 +95,7 @@ class RunFolder:
                 raise ViewFusionError(f"{path} is a file, not a folder; choose another --out") from None
         lock = FolderLock(path)
         try:
-            return cls(path, fingerprint, lock, latent_shape, products)
+            return cls(path, fingerprint, lock, latent_shape, products, force)
         except BaseException:
             lock.release()
             raise
@@ -182,34 +187,46 @@ class RunFolder:
         if name and (again or not (self.path / name).is_file()):
             write_png(self.path / name, view.rgb)
 
-    def _check(self) -> bool:
+    def _check(self, force: bool) -> bool:
         """Whether the folder is this run's and finished; raises where it is anybody else's."""
         if self._manifest.exists():
-            content = _read_json(self._manifest)
+            content = read_json(self._manifest)
             if not isinstance(content.get("fingerprint"), dict):
                 raise ViewFusionError(
                     f"{self._manifest} is damaged or not viewfusion's; choose another --out or remove it"
                 )
-            self._refuse_other(content["fingerprint"])
-            files = content.get("files")
-            if not (isinstance(files, list) and files):
-                return False
-            return all((self.path / str(name)).is_file() for name in files)
+            known = {"schema": content.get("schema"), **content["fingerprint"]}
+            return self._is_this_runs(known, content, force) and is_whole(self.path, content)
         if not self._resume.exists():
             self._refuse_strangers()
-        known = _read_json(self._resume / "run.json")
-        if known:
-            self._refuse_other(known)
+        started = read_json(self._resume / "run.json")
+        if started:
+            self._is_this_runs({"schema": SCHEMA, **started}, {}, force)
         return False
 
-    def _refuse_other(self, other: dict[str, Any]) -> None:
-        differences = _differences(other, self._fingerprint)
-        if differences:
-            more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+    def _is_this_runs(self, known: dict[str, Any], content: dict[str, Any], force: bool) -> bool:
+        """Whether ``known`` is what this run goes by; if not, the folder is emptied or refused."""
+        different = differences(known, {"schema": SCHEMA, **self._fingerprint})
+        if different and not force:
+            more = f" and {len(different) - 3} more" if len(different) > 3 else ""
             raise ViewFusionError(
-                f"{self.path} was made with {'; '.join(differences[:3])}{more}; "
-                "choose another --out or delete the folder"
+                f"{self.path} was made with {'; '.join(different[:3])}{more}; "
+                "choose another --out, or --force to start anew there"
             )
+        if different:
+            self._discard(content)
+        return not different
+
+    def _discard(self, content: dict[str, Any]) -> None:
+        """Remove another run's files; ``content`` is its manifest, {} if it was not finished.
+
+        What says whose they are goes last: killed on the way, the folder is still that run's.
+        """
+        self._resume.mkdir(exist_ok=True)
+        for file in (*made_files(self.path, content), *self._resume.glob("*.npz")):
+            file.unlink(missing_ok=True)
+        (self._resume / "run.json").unlink(missing_ok=True)
+        self._manifest.unlink(missing_ok=True)
 
     def _refuse_strangers(self) -> None:
         """Files of our names that no run of ours has made are somebody's: perhaps the photo itself."""
@@ -228,7 +245,7 @@ class RunFolder:
         """Mark the folder as this run's, and read what an earlier one left."""
         self._resume.mkdir(exist_ok=True)
         entries = sorted(self._resume.glob("*.npz"))
-        if _read_json(self._resume / "run.json") != self._fingerprint:
+        if read_json(self._resume / "run.json") != self._fingerprint:
             # Of unknown origin. The mark comes after they are gone.
             for entry in entries:
                 entry.unlink()
@@ -242,39 +259,3 @@ class RunFolder:
             stored = read_entry(path, latent_shape) if path.stem.isdecimal() else None
             if stored is not None:
                 self._entries[int(path.stem)] = stored
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; {} where there is none."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _differences(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Phrases such as "views=16, now 36", in the order of ``now``."""
-    old, new = _flat(was), _flat(now)
-    phrases = []
-    for key in [*new, *(key for key in old if key not in new)]:
-        if key not in old:
-            phrases.append(f"no {key}, now {_short(new[key])}")
-        elif key not in new:
-            phrases.append(f"{key}={_short(old[key])}, now without")
-        elif old[key] != new[key]:
-            phrases.append(f"{key}={_short(old[key])}, now {_short(new[key])}")
-    return phrases
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
-    return flat
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 16 else text[:12] + "..."

@@ -7,7 +7,9 @@ same bytes.
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,9 +111,17 @@ def write_mp4(path: str | Path, frames: Sequence[np.ndarray], fps: float, *, siz
         except OSError as error:
             raise ViewFusionError(f"ffmpeg ({command[0]}) cannot be run: {error.strerror}") from error
         if ended.returncode:
+            _raise_cause(ended.returncode)
             said = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             reason = said or f"exit status {ended.returncode}"
             raise ViewFusionError(f"{path} cannot be written: ffmpeg says {reason!r}")
+
+
+def _raise_cause(status: int) -> None:
+    """Where the exit status is a negated error of the file system: the last words of ffmpeg seldom say so."""
+    code = 256 - status
+    if code in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        raise OSError(code, os.strerror(code))
 
 
 def _ffmpeg_command(path: Path, size: tuple[int, int], fps: float) -> list[str]:
