@@ -255,6 +255,11 @@ def test_killed_at_every_change_in_turn_a_run_still_ends_with_the_same_bytes(
 # Stopped.
 
 
+def heed(number: int) -> None:
+    """As a process in the foreground does, also where the tests themselves run in the background."""
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
 def assert_stopped(command: Command, code: int, folder: Path) -> None:
     """One line, what is finished is kept, and nothing of the stopped run stands in the next one's way."""
     assert command.wait() == code, command.err
@@ -271,7 +276,7 @@ def assert_stopped(command: Command, code: int, folder: Path) -> None:
 )
 def test_asked_to_stop(spin, tmp_path, whole, number, code):
     out, signs = tmp_path / "out", tmp_path / "signs"
-    command = spin(out, prepare=paused("turntable.gif", signs))
+    command = spin(out, prepare=paused("turntable.gif", signs, partial(heed, number)))
     until((signs / "paused").exists, command)
     os.kill(command.process.pid, number)
     assert_stopped(command, code, out / "chair")
