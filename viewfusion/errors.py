@@ -1,4 +1,4 @@
-"""The one error a user can mend."""
+"""The one error a user can mend, and the one warning worth reading."""
 
 
 class ViewFusionError(ValueError):
@@ -6,3 +6,7 @@ class ViewFusionError(ValueError):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class ViewFusionWarning(UserWarning):
+    """Something was assumed that the user may know better; one line, which the command line prints."""

@@ -6,12 +6,15 @@ Exit codes: 0 done, 2 the user can mend it (one line says how), 130 stopped by C
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
-from viewfusion.errors import ViewFusionError
+from viewfusion.errors import ViewFusionError, ViewFusionWarning
+
+from . import checkpoints
 
 app = typer.Typer(
     name="viewfusion",
@@ -22,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(checkpoints.app, name="checkpoints")
 
 Preset = Annotated[str, typer.Option(help="fast, balanced, reference, or a YAML file.")]
 Views = Annotated[int | None, typer.Option(help="How many views, the input among them.  [default: 16]")]
@@ -49,9 +54,10 @@ def generate_360(
         typer.Argument(metavar="IMG... [KEY=VALUE...]", help="Photos, and settings such as sampling.eta=0."),
     ],
     checkpoint: Annotated[
-        str, typer.Option(help="A shipped name, a checkpoint folder, or an original .ckpt file.")
+        str, typer.Option(help="A name (see `viewfusion checkpoints list`), a folder or a file.")
     ] = "zero123-nano",
     config: Annotated[Path | None, typer.Option(help="The YAML that came with an original .ckpt.")] = None,
+    family: checkpoints.FamilyName = None,
     preset: Preset = "balanced",
     views: Views = None,
     elevation_deg: Elevation = None,
@@ -66,7 +72,7 @@ def generate_360(
     options = {"views": views, "seed": seed, "elevation_deg": elevation_deg}
     overrides += [f"{key}={value}" for key, value in options.items() if value is not None]
     try:
-        generate(photos, checkpoint, config, preset, overrides, device, out)
+        generate(photos, checkpoint, config, family, preset, overrides, device, out)
     except KeyboardInterrupt:
         typer.echo("stopped; finished views are kept, the same command goes on from them", err=True)
         raise typer.Exit(130) from None
@@ -101,7 +107,24 @@ def _split(inputs: list[str]) -> tuple[list[Path], list[str]]:
 def main() -> None:
     """Run the command line; never returns."""
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            app()
     except ViewFusionError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Ours as one line; others' as ever."""
+    if issubclass(category, ViewFusionWarning):
+        typer.echo(f"warning: {message}", err=True)
+    else:
+        typer.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
@@ -15,6 +15,7 @@ from viewfusion.errors import ViewFusionError
 from .progress import SpinProgress
 
 if TYPE_CHECKING:
+    from viewfusion.geometry import Family
     from viewfusion.pipeline import ViewFusionPipeline
 
 
@@ -22,6 +23,7 @@ def generate(
     photos: list[Path],
     checkpoint: str,
     model_config: Path | None,
+    family: str | None,
     preset: str,
     overrides: list[str],
     device: str,
@@ -41,7 +43,9 @@ def generate(
 
         source = find_checkpoint(checkpoint)
         identity = {"name": source.name, "sha256": checkpoint_hash(source)}
-        pipeline = ViewFusionPipeline.from_checkpoint(source, model_config, device)
+        pipeline = ViewFusionPipeline.from_checkpoint(
+            checkpoint, model_config, device, cast("Family | None", family)
+        )
     failures: list[str] = []
     for photo, folder in zip(photos, folders, strict=True):
         try:

@@ -54,8 +54,6 @@ _LONGEST_STRING = 64
 
 def check_config(config: Any, origin: str) -> dict[str, Any]:
     """The config of a :class:`Zero123`, or ViewFusionError naming ``origin`` and the offending key."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-
     if not isinstance(config, Mapping):
         raise ViewFusionError(f"{origin}: wanted a mapping with {', '.join(KEYS)}")
     _check_keys(config, KEYS, KEYS, origin)
@@ -63,15 +61,9 @@ def check_config(config: Any, origin: str) -> dict[str, Any]:
         raise ViewFusionError(
             f"{origin}: family must be one of {', '.join(FAMILIES)}, got {brief(config['family'])}"
         )
-    known: dict[str, Collection[str]] = {
-        "unet": _parameters(UNet2DConditionModel),
-        "vae": _parameters(AutoencoderKL),
-        "image_encoder": _IMAGE_ENCODER_KEYS,
-        "scheduler": _SCHEDULER_KEYS,
-    }
     checked: dict[str, Any] = {"family": config["family"]}
     checked["image_size"] = _number(config["image_size"], "image_size", origin, integer=True, least=8)
-    for part, names in known.items():
+    for part, names in part_keys().items():
         if not isinstance(config[part], Mapping):
             raise ViewFusionError(f"{origin}: {part} must be a mapping, got {brief(config[part])}")
         required = _SCHEDULER_KEYS if part == "scheduler" else ()
@@ -80,6 +72,18 @@ def check_config(config: Any, origin: str) -> dict[str, Any]:
     _check_scheduler(checked["scheduler"], origin)
     _check_sizes(checked, origin)
     return checked
+
+
+def part_keys() -> dict[str, Collection[str]]:
+    """What the config of each part may name."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+
+    return {
+        "unet": _parameters(UNet2DConditionModel),
+        "vae": _parameters(AutoencoderKL),
+        "image_encoder": _IMAGE_ENCODER_KEYS,
+        "scheduler": _SCHEDULER_KEYS,
+    }
 
 
 def _parameters(cls: type) -> frozenset[str]:
