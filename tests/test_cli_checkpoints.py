@@ -144,5 +144,7 @@ def test_a_run_is_told_the_family(run, small, tmp_path):
     code, _, err = run("generate-360", photo, *quick, "--out", out / "told", "--family", "stable-zero123")
     assert code == 0, err
     assert "assuming" not in err
+    code, _, err = run("generate-360", photo, *quick, "--out", out / "assumed", "--family", "stable-zero123")
+    assert (code, "family" in err) == (2, True)  # views of both are not mixed in one folder
     pictures = [(out / kind / "chair/views/001.png").read_bytes() for kind in ("assumed", "told")]
     assert pictures[0] != pictures[1]  # the family changes what the network is told

@@ -97,6 +97,7 @@ def _spin(
     fingerprint = {
         **config.to_dict(),
         "checkpoint": checkpoint["sha256"],
+        "family": pipeline.model.family,
         "input": source["sha256"],
         "device": pipeline.model.device.type,  # devices round differently; one run stays on one
         "viewfusion": viewfusion.__version__,
