@@ -27,7 +27,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
 @pytest.fixture(scope="session")
 def tiny_zero123(tiny_checkpoint: tuple[Path, Path]) -> Zero123:
     """The tiny model with its EMA weights, float32, on the CPU. Frozen: do not change it in a test."""
-    return load_zero123(*tiny_checkpoint)
+    return load_zero123(*tiny_checkpoint, family="zero123")
 
 
 @pytest.fixture(scope="session")

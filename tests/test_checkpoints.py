@@ -671,14 +671,18 @@ def test_names(monkeypatch, tmp_path, small):
 
     package = tmp_path / "viewfusion"
     monkeypatch.setattr(resources, "_PACKAGE", package)
+    monkeypatch.chdir(ASSETS)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(ViewFusionError, match="none is installed"):
+        find_checkpoint("nano")
+    with pytest.raises(ViewFusionError, match="zero123-nano: is not on this machine; it ships"):
         find_checkpoint("zero123-nano")
     beside = save_zero123(small, tmp_path / "zero123_ckpts" / "zero123-nano")
     (tmp_path / "zero123_ckpts" / "notes").mkdir()
     assert find_checkpoint("zero123-nano") == beside
     installed = save_zero123(small, package / "_data" / "zero123_ckpts" / "zero123-nano")
     assert find_checkpoint("zero123-nano") == installed
-    with pytest.raises(ViewFusionError, match=r"nano: no such .*shipped: zero123-nano\)"):
+    with pytest.raises(ViewFusionError, match=r"nano: no such .*here: zero123-nano\)"):
         find_checkpoint("nano")
     for name in ("../zero123_ckpts", "x" * 5000, "a\x00b"):
         with pytest.raises(ViewFusionError):

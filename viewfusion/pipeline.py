@@ -26,7 +26,7 @@ from viewfusion.fusion import (
     schedule,
     view_generator,
 )
-from viewfusion.geometry import Trajectory
+from viewfusion.geometry import Family, Trajectory
 from viewfusion.preprocessing import PreparedImage, prepare_image
 from viewfusion.solvers import make_scheduler
 from viewfusion.views import View, ViewRecord, ViewSet
@@ -51,14 +51,23 @@ class ViewFusionPipeline:
 
     @classmethod
     def from_checkpoint(
-        cls, checkpoint: str | Path = "zero123-nano", config: str | Path | None = None, device: str = "auto"
+        cls,
+        checkpoint: str | Path = "zero123-nano",
+        config: str | Path | None = None,
+        device: str = "auto",
+        family: Family | None = None,
     ) -> ViewFusionPipeline:
-        """Load ``checkpoint`` (a shipped name or a path; ``config`` is an original file's YAML).
+        """Load ``checkpoint``, a name or a path; see :func:`viewfusion.zero123.open_checkpoint`.
+
+        Args:
+            config: an original file's YAML.
+            family: "zero123" or "stable-zero123", for a file that nothing else tells apart.
 
         Raises:
             ViewFusionError: no such checkpoint, a damaged or foreign one, an absent device.
         """
-        return cls(load_zero123(checkpoint, config, device=best_device() if device == "auto" else device))
+        where = best_device() if device == "auto" else device
+        return cls(load_zero123(checkpoint, config, device=where, family=family))
 
     def __call__(
         self,

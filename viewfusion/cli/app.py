@@ -7,13 +7,15 @@ a terminal that was closed, 141 nobody reads what is printed.
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
-from viewfusion.errors import ViewFusionError
+from viewfusion.errors import ViewFusionError, ViewFusionWarning
 
+from . import checkpoints
 from .caches import keep_caches_together
 from .photos import split_settings
 from .signals import stopping_kindly, stopping_on_signals
@@ -37,11 +39,13 @@ Inputs = Annotated[
     ),
 ]
 Checkpoint = Annotated[
-    str, typer.Option(help="A shipped name, a checkpoint folder, or an original .ckpt file.")
+    str, typer.Option(help="A name (see `viewfusion checkpoints list`), a folder or a file.")
 ]
 ModelConfig = Annotated[
     Path | None, typer.Option("--config", help="The YAML that came with an original .ckpt.")
 ]
+app.add_typer(checkpoints.app, name="checkpoints")
+
 Preset = Annotated[str, typer.Option(help="fast, balanced, reference, or a YAML file.")]
 Views = Annotated[int | None, typer.Option(help="How many views, the input among them.  [default: 16]")]
 Elevation = Annotated[
@@ -84,6 +88,7 @@ def generate_360(
     inputs: Inputs,
     checkpoint: Checkpoint = "zero123-nano",
     model_config: ModelConfig = None,
+    family: checkpoints.FamilyName = None,
     preset: Preset = "balanced",
     views: Views = None,
     elevation_deg: Elevation = None,
@@ -106,7 +111,7 @@ def generate_360(
     overrides += _settings(views=views, seed=seed, elevation_deg=elevation_deg)
     wanted = wanted_turn(preset, overrides, trajectory, elevation_sweep_deg)
     with stopping_kindly():
-        generate(photos, Options(checkpoint, model_config, device, out, force), wanted, num_samples)
+        generate(photos, Options(checkpoint, model_config, family, device, out, force), wanted, num_samples)
 
 
 @app.command("generate-view")
@@ -133,6 +138,7 @@ def generate_view(
     ] = False,
     checkpoint: Checkpoint = "zero123-nano",
     model_config: ModelConfig = None,
+    family: checkpoints.FamilyName = None,
     preset: Preset = "balanced",
     seed: Seed = None,
     device: Device = "auto",
@@ -149,7 +155,7 @@ def generate_view(
     target = {"azimuth_deg": azimuth_deg, "elevation_deg": elevation_deg, "radius": radius}
     wanted = wanted_views(preset, overrides, target, poses)
     with stopping_kindly():
-        options = Options(checkpoint, model_config, device, out, force)
+        options = Options(checkpoint, model_config, family, device, out, force)
         generate(photos, options, wanted, poses is not None, keep_path)
 
 
@@ -214,9 +220,25 @@ def _settings(**options: object) -> list[str]:
 def main() -> None:
     """Run the command line; never returns."""
     keep_caches_together()
-    with orderly_streams(), stopping_on_signals():
+    with orderly_streams(), stopping_on_signals(), warnings.catch_warnings():
+        warnings.showwarning = _show_warning
         try:
             app()
         except ViewFusionError as error:
             typer.echo(f"error: {error}", err=True)
             sys.exit(2)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Ours as one line; others' as ever."""
+    if issubclass(category, ViewFusionWarning):
+        typer.echo(f"warning: {message}", err=True)
+    else:
+        typer.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)

@@ -241,9 +241,9 @@ def _fault(package: str) -> str:
 
 
 def _checkpoints() -> Iterator[Finding]:
-    from viewfusion.zero123 import available_checkpoints
+    from viewfusion.zero123 import installed
 
-    found = available_checkpoints()
+    found = installed()
     for name, path in sorted(found.items()):
         yield Finding(name, True, f"{_size(path) / 1e6:.0f} MB in {path}")
     if not found:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
@@ -20,6 +20,7 @@ from .wanted import Wanted
 
 if TYPE_CHECKING:
     from viewfusion.conditioning import ReferenceMemory
+    from viewfusion.geometry import Family
     from viewfusion.outputs import Products
     from viewfusion.preprocessing import PreparedImage
 
@@ -31,6 +32,7 @@ class Options:
     Args:
         checkpoint: a name or a path.
         model_config: the YAML of an original checkpoint.
+        family: of the checkpoint, where nothing else tells.
         device: "auto", or one of torch's.
         out: where the folder of each photo is made.
         force: start anew where a folder is another run's.
@@ -38,6 +40,7 @@ class Options:
 
     checkpoint: str
     model_config: Path | None
+    family: str | None
     device: str
     out: Path
     force: bool = False
@@ -80,7 +83,13 @@ class Session:
 
             path = find_checkpoint(options.checkpoint)
             self.checkpoint = {"name": path.name, "sha256": checkpoint_hash(path)}
-            self.pipeline = ViewFusionPipeline.from_checkpoint(path, options.model_config, options.device)
+            # By the name: the catalogue knows more of it than of a path.
+            self.pipeline = ViewFusionPipeline.from_checkpoint(
+                options.checkpoint,
+                options.model_config,
+                options.device,
+                cast("Family | None", options.family),
+            )
 
     def read(self, path: Path) -> Photo:
         """Cut out and frame a photo; says what a person should know about it."""

@@ -57,8 +57,6 @@ _LONGEST_STRING = 64
 
 def check_config(config: Any, origin: str) -> dict[str, Any]:
     """The config of a :class:`Zero123`, or ViewFusionError naming ``origin`` and the offending key."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-
     if not isinstance(config, Mapping):
         raise ViewFusionError(f"{origin}: wanted a mapping with {', '.join(KEYS)}")
     _check_keys(config, KEYS, KEYS, origin)
@@ -66,24 +64,31 @@ def check_config(config: Any, origin: str) -> dict[str, Any]:
         raise ViewFusionError(
             f"{origin}: family must be one of {', '.join(FAMILIES)}, got {brief(config['family'])}"
         )
-    vq = isinstance(config["vae"], Mapping) and is_vq(config["vae"])
-    known: dict[str, Collection[str]] = {
-        "unet": _parameters(UNet2DConditionModel),
-        "vae": VQ_KEYS if vq else _parameters(AutoencoderKL),
-        "image_encoder": _IMAGE_ENCODER_KEYS,
-        "scheduler": _SCHEDULER_KEYS,
-    }
     checked: dict[str, Any] = {"family": config["family"]}
     checked["image_size"] = _number(config["image_size"], "image_size", origin, integer=True, least=8)
-    for part, names in known.items():
+    for part, names in part_keys().items():
         if not isinstance(config[part], Mapping):
             raise ViewFusionError(f"{origin}: {part} must be a mapping, got {brief(config[part])}")
-        complete = part == "scheduler" or (part == "vae" and vq)
+        vq = part == "vae" and is_vq(config[part])
+        names = VQ_KEYS if vq else names
+        complete = vq or part == "scheduler"
         _check_keys(config[part], names, names if complete else (), f"{origin}: {part}")
         checked[part] = {key: _plain(value, key, f"{origin}: {part}") for key, value in config[part].items()}
     _check_scheduler(checked["scheduler"], origin)
     _check_sizes(checked, origin)
     return checked
+
+
+def part_keys() -> dict[str, Collection[str]]:
+    """What the config of each part may name."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+
+    return {
+        "unet": _parameters(UNet2DConditionModel),
+        "vae": _parameters(AutoencoderKL),
+        "image_encoder": _IMAGE_ENCODER_KEYS,
+        "scheduler": _SCHEDULER_KEYS,
+    }
 
 
 def _parameters(cls: type) -> frozenset[str]:

@@ -1,16 +1,16 @@
 """The project's own checkpoint: a folder with ``config.json`` and safetensors, written whole or not at all.
 
-Enters: a folder, untrusted, or a model. Leaves: a config with a :class:`WeightSource`, or a folder.
+Enters: a folder or one safetensors file of it, untrusted; or a model. Leaves: a config with a
+:class:`WeightSource`, or a folder.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
-import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ from viewfusion.errors import ViewFusionError
 
 from .configs import KEYS, check_config
 from .model import Zero123
+from .safetensors_files import OnBytes, read_header, shards_of_index, stored_weights, write_weights
 from .untrusted import shown
-from .weights import Shape, WeightSource
+from .weights import WeightSource, check_shapes, meta_model, model_weights
 
 FORMAT, VERSION = "viewfusion-zero123", 1
-CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-_SHARD = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
+CONFIG, STEM = "config.json", "model"
+_METADATA = "viewfusion"  # the config's key in the header of a weight file that is alone
 _MOST_JSON_BYTES = 16 * 2**20
 
 
@@ -35,27 +36,24 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], WeightSource]:
     Raises:
         ViewFusionError: a file is missing, cut short, or says what no such folder says.
     """
-    config = _read_config(folder)
-    shards: dict[str, Path] = {}
-    shapes: dict[str, Shape] = {}
-    for path in _shards(folder):
-        for name, shape in _read_header(path):
-            if name in shapes:
-                raise ViewFusionError(f"{path}: {shown([name])} lies in two files; fetch the folder again")
-            shards[name], shapes[name] = path, shape
+    path = folder / CONFIG
+    return _checked_config(read_json(path), path), stored_weights(folder, _weight_files(folder))
 
-    opened: dict[Path, Any] = {}
 
-    def fetch(name: str) -> torch.Tensor:
-        from safetensors import safe_open
-
-        path = shards[name]
-        if path not in opened:  # each opening is a mapping of the whole file
-            opened[path] = safe_open(path, framework="pt", device="cpu")
-        tensor: torch.Tensor = opened[path].get_tensor(name)
-        return tensor
-
-    return config, WeightSource(folder, shapes, fetch, mapped=True)
+def read_own_file(path: Path) -> tuple[dict[str, Any], WeightSource]:
+    """The same from one safetensors file; its config is in its header or in ``config.json`` beside it."""
+    text = read_header(path).metadata.get(_METADATA)
+    if text is None:
+        beside = path.with_name(CONFIG)
+        if not beside.is_file():
+            raise ViewFusionError(
+                f"{path}: has no config in its header and no {CONFIG} beside it; "
+                "put the one it was published with there"
+            )
+        content = read_json(beside)
+    else:
+        content = _parsed(text, path)
+    return _checked_config(content, path), stored_weights(path, [path])
 
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
@@ -64,34 +62,35 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         ViewFusionError: the file is cut short or damaged.
     """
-    from safetensors import safe_open
-
-    names = [name for name, _ in _read_header(path)]
-    with safe_open(path, framework="pt", device="cpu") as file:
-        return {name: file.get_tensor(name) for name in names}
+    source = stored_weights(path, [path])
+    return {name: source.fetch(name) for name in source.shapes}
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """The content of a checkpoint's JSON file, which may be anything."""
     try:
         if path.stat().st_size > _MOST_JSON_BYTES:
             raise ViewFusionError(f"{path}: too large for a {path.name}; fetch the folder again")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return _parsed(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError as error:
         raise ViewFusionError(
-            f"{path.parent}: has no {path.name}; give --checkpoint a viewfusion checkpoint folder or an "
-            "original .ckpt file"
+            f"{path.parent}: has no {path.name}; give --checkpoint a viewfusion or diffusers checkpoint "
+            "folder or an original .ckpt file"
         ) from error
     except OSError as error:
         raise ViewFusionError(f"{path}: cannot be opened ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, ViewFusionError):
-            raise
+    except UnicodeDecodeError as error:
         raise ViewFusionError(f"{path}: not valid JSON ({shown([error])}); fetch the folder again") from error
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    content = _read_json(path)
+def _parsed(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ViewFusionError(f"{path}: not valid JSON ({shown([error])}); fetch the folder again") from error
+
+
+def _checked_config(content: Any, path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ViewFusionError(
             f'{path}: does not say "format": "{FORMAT}"; this looks like a checkpoint of another program'
@@ -105,39 +104,15 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return check_config(given, str(path))
 
 
-def _shards(folder: Path) -> list[Path]:
-    """The weight files of ``folder``, none of which lies elsewhere."""
-    if not (folder / INDEX).exists():
-        if not (folder / WEIGHTS).is_file():
-            raise ViewFusionError(f"{folder}: has neither {WEIGHTS} nor {INDEX}; fetch the folder again")
-        return [folder / WEIGHTS]
-    index = _read_json(folder / INDEX)
-    weight_map = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise ViewFusionError(f"{folder / INDEX}: has no weight_map; fetch the folder again")
-    names = sorted({str(name) for name in weight_map.values()})
-    for name in names:
-        if not _SHARD.fullmatch(name):
-            raise ViewFusionError(
-                f"{folder / INDEX}: refused: names {shown([name])}, which is no weight file of this folder"
-            )
-        if not (folder / name).is_file():
-            raise ViewFusionError(f"{folder}: {name} is missing; fetch the folder again")
-    return [folder / name for name in names]
-
-
-def _read_header(path: Path) -> Iterator[tuple[str, Shape]]:
-    from safetensors import safe_open
-
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            for name in file.keys():  # noqa: SIM118 (the handle itself cannot be iterated)
-                yield name, tuple(file.get_slice(name).get_shape())
-    except Exception as error:  # SafetensorError, and OSError over unreadable files
+def _weight_files(folder: Path) -> list[Path]:
+    weights, index = folder / f"{STEM}.safetensors", folder / f"{STEM}.safetensors.index.json"
+    if index.exists():
+        return shards_of_index(index, read_json(index), STEM)
+    if not weights.is_file():
         raise ViewFusionError(
-            f"{path}: cut short or damaged ({shown([error])}); fetch the checkpoint again "
-            "(with Git LFS: `git lfs pull`)"
-        ) from error
+            f"{folder}: has neither {weights.name} nor {index.name}; fetch the folder again"
+        )
+    return [weights]
 
 
 def save_zero123(
@@ -159,37 +134,47 @@ def save_zero123(
         ViewFusionError: the folder holds something, cannot be written, the model's config is none that
             could be loaded again, or a weight is not finite in ``dtype``.
     """
-    from huggingface_hub import save_torch_state_dict
-    from safetensors import SafetensorError
+    return write_folder(model.config, model_weights(model), folder, dtype, max_shard_size)
 
+
+def write_folder(
+    config: Mapping[str, Any],
+    source: WeightSource,
+    folder: str | os.PathLike[str],
+    dtype: torch.dtype,
+    max_shard_size: int | str,
+    on_bytes: OnBytes | None = None,
+) -> Path:
+    """:func:`save_zero123` for weights that need not be in memory: they are read one at a time."""
+    checked = check_config({key: config.get(key) for key in KEYS}, "model.config")
+    check_shapes(source, meta_model(checked, source.path))
+    text = json.dumps({"format": FORMAT, "version": VERSION, **checked}, indent=2)
+    with new_folder(folder) as partial:
+        metadata = {_METADATA: json.dumps(json.loads(text))}
+        write_weights(partial, STEM, source, dtype, max_shard_size, metadata, on_bytes)
+        (partial / CONFIG).write_text(text + "\n", encoding="utf-8")
+    return Path(folder).resolve()
+
+
+@contextmanager
+def new_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """A folder to write into, which gets the name ``folder`` once the block ends well and vanishes otherwise.
+
+    Raises:
+        ViewFusionError: ``folder`` holds something, or the disk refuses.
+    """
     folder = Path(folder).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ViewFusionError(f"{folder}: exists and is not an empty folder; give another name or remove it")
-    config = check_config({key: model.config.get(key) for key in KEYS}, "model.config")
-    state = {name: _storable(name, value, dtype) for name, value in model.state_dict().items()}
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        save_torch_state_dict(state, partial, max_shard_size=max_shard_size)
-        text = json.dumps({"format": FORMAT, "version": VERSION, **config}, indent=2)
-        (partial / CONFIG).write_text(text + "\n", encoding="utf-8")
+        yield partial
         if folder.exists():
             folder.rmdir()  # empty; Windows does not rename onto a folder
         partial.replace(folder)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise ViewFusionError(f"{folder}: cannot be written ({shown([error])})") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return folder
-
-
-def _storable(name: str, value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    tensor = value.detach().to("cpu", dtype).contiguous()
-    if tensor.untyped_storage().nbytes() != tensor.numel() * tensor.element_size():
-        tensor = tensor.clone()  # a view of a larger storage, which safetensors would take for a shared one
-    if tensor.numel() and not math.isfinite(tensor.abs().max().item()):
-        raise ViewFusionError(
-            f"{name} holds a value that is not finite in {str(dtype)[6:]}; store a wider dtype"
-        )
-    return tensor

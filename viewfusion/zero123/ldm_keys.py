@@ -92,7 +92,8 @@ def ldm_weights(
     for ours, (name, part) in origins.items():
         # On the meta device: the shape of a conversion without its memory.
         shapes[ours] = tuple(_take(torch.empty(state[name].shape, device="meta"), part).shape)
-    return WeightSource(path, shapes, fetch, tuple(unexpected), mapped=True)
+    dtypes = {ours: str(state[name].dtype)[6:] for ours, (name, _) in origins.items()}
+    return WeightSource(path, shapes, fetch, tuple(unexpected), dtypes, mapped=True)
 
 
 def _ema_name(name: str) -> str:

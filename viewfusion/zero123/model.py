@@ -17,8 +17,8 @@ from viewfusion.geometry import Family, Pose, pose_embedding
 from .vq import VQAutoencoder, is_vq
 
 # OpenAI CLIP's channel statistics; part of the trained image tower.
-_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class Zero123(nn.Module):
@@ -49,15 +49,7 @@ class Zero123(nn.Module):
         self.unet, self.vae = unet, vae
         self.image_encoder, self.cc_projection = image_encoder, cc_projection
         self.config = dict(config)
-        scheduler = config["scheduler"]
-        # Computed as the original does: float64 square, rounded to float32 once.
-        betas = torch.linspace(
-            scheduler["beta_start"] ** 0.5,
-            scheduler["beta_end"] ** 0.5,
-            scheduler["num_train_timesteps"],
-            dtype=torch.float64,
-        ).square()
-        self.register_buffer("alphas_cumprod", (1 - betas).cumprod(0).float(), persistent=False)
+        self.register_buffer("alphas_cumprod", alphas_cumprod(config["scheduler"]), persistent=False)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Zero123:
@@ -117,8 +109,8 @@ class Zero123(nn.Module):
         size = self.image_encoder.config.image_size
         # Not antialiased and with aligned corners: what the network was trained on (kornia's defaults then).
         resized = nn.functional.interpolate(images, (size, size), mode="bicubic", align_corners=True)
-        mean = resized.new_tensor(_CLIP_MEAN)[:, None, None]
-        std = resized.new_tensor(_CLIP_STD)[:, None, None]
+        mean = resized.new_tensor(CLIP_MEAN)[:, None, None]
+        std = resized.new_tensor(CLIP_STD)[:, None, None]
         return self.image_encoder(((resized + 1) / 2 - mean) / std).image_embeds
 
     def encode_cond_latents(self, images: torch.Tensor) -> torch.Tensor:
@@ -170,3 +162,15 @@ class Zero123(nn.Module):
         """(N, 4) what this checkpoint's family is told of the moves from ``references`` to ``target``."""
         rows = pose_embedding(target, references, self.family)
         return torch.from_numpy(rows).to(self.device, self.dtype)
+
+
+def alphas_cumprod(scheduler: Mapping[str, Any]) -> torch.Tensor:
+    """(T,) the share of signal left at each timestep of a scheduler's config."""
+    # Computed as the original does: float64 square, rounded to float32 once.
+    betas = torch.linspace(
+        scheduler["beta_start"] ** 0.5,
+        scheduler["beta_end"] ** 0.5,
+        scheduler["num_train_timesteps"],
+        dtype=torch.float64,
+    ).square()
+    return (1 - betas).cumprod(0).float()

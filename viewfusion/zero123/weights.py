@@ -7,7 +7,7 @@ source's tensors; nothing of the network's size is allocated before the shapes a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,23 @@ class WeightSource:
         unexpected: names in the file that no part of the model answers to.
         mapped: ``fetch`` gives tensors that nobody writes into; if they are views of a mapped file, its
             pages may be given back as soon as a weight has been copied.
+        dtypes: name -> dtype in the file, such as "float16", where the reader knows it.
     """
 
     path: Path
     shapes: Mapping[str, Shape]
     fetch: Callable[[str], torch.Tensor]
     unexpected: tuple[str, ...] = ()
+    dtypes: Mapping[str, str] = field(default_factory=dict)
     mapped: bool = False
+
+
+def model_weights(model: Zero123) -> WeightSource:
+    """The weights of a model in memory, wherever it lies, fetched to the CPU one at a time."""
+    state = model.state_dict()
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    dtypes = {name: str(value.dtype)[6:] for name, value in state.items()}
+    return WeightSource(Path("model"), shapes, lambda name: state[name].detach().cpu(), dtypes=dtypes)
 
 
 def meta_model(config: Mapping[str, Any], path: Path) -> Zero123:
@@ -95,7 +105,7 @@ def load_weights(
     check_shapes(source, skeleton)
     state = {}
     for name in skeleton.state_dict():
-        tensor = _converted(source, name, dtype)
+        tensor = read_weight(source, name, dtype)
         state[name] = tensor.to(device)
         if source.mapped and state[name] is not tensor:
             release(tensor)
@@ -115,7 +125,7 @@ def load_weights(
     return model.eval().requires_grad_(False)
 
 
-def _converted(source: WeightSource, name: str, dtype: torch.dtype) -> torch.Tensor:
+def read_weight(source: WeightSource, name: str, dtype: torch.dtype) -> torch.Tensor:
     """One weight as contiguous ``dtype``; ViewFusionError if it holds NaN, infinity or no floats."""
     try:
         tensor = source.fetch(name)
@@ -129,11 +139,12 @@ def _converted(source: WeightSource, name: str, dtype: torch.dtype) -> torch.Ten
             "quantised exports are not supported, use a float16 or float32 one"
         )
     converted = tensor.to(dtype).contiguous()
-    # One pass without temporaries: the extremes are finite only where all is.
-    if converted.numel() and not torch.stack(torch.aminmax(converted)).isfinite().all():
+    if not _is_finite(converted):
+        remedy = "the file is damaged or its training diverged, fetch it again"
+        if _is_finite(tensor.double()):
+            remedy = "use a wider dtype, such as float32"
         raise ViewFusionError(
-            f"{source.path}: {name} holds a value that is not finite in {str(dtype)[6:]}; "
-            "the file is damaged or its training diverged, fetch it again"
+            f"{source.path}: {name} holds a value that is not finite in {str(dtype)[6:]}; {remedy}"
         )
     if converted.data_ptr() % 64:
         # Kernels choose their arithmetic by alignment; so a model computes the same from any file.
@@ -141,3 +152,8 @@ def _converted(source: WeightSource, name: str, dtype: torch.dtype) -> torch.Ten
     if source.mapped and converted.data_ptr() != tensor.data_ptr():
         release(tensor)  # only the copy shall stay in memory
     return converted
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    # One pass without temporaries: the extremes are finite only where all is.
+    return not tensor.numel() or bool(torch.stack(torch.aminmax(tensor)).isfinite().all())
