@@ -43,7 +43,7 @@ TABLE = {
     # The mathematics: no model, no files.
     "geometry": Row("", "numpy"),
     "fusion": Row("geometry", "torch numpy"),
-    "views": Row("geometry", "torch numpy"),
+    "views": Row("geometry", "torch numpy", "PIL"),
     "solvers": Row("", "torch numpy", "diffusers"),
     # The edges: each knows its own libraries, and none of them sampling or fusion.
     "preprocessing": Row("errors", "numpy PIL", "torch"),

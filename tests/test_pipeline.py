@@ -13,6 +13,7 @@ from viewfusion import Pose, ViewFusionError, ViewFusionPipeline, load_config, l
 from viewfusion.conditioning import ReferenceMemory
 from viewfusion.fusion import schedule
 from viewfusion.geometry import ring, ring_around
+from viewfusion.views import OUTPUT_TYPES
 
 STEPS = 2
 QUICK = [f"sampling.num_inference_steps={STEPS}"]
@@ -162,3 +163,90 @@ def test_an_absent_device_is_named(device, tiny_checkpoint):
 def test_unknown_settings_are_named(pipeline):
     with pytest.raises(ViewFusionError, match="did you mean 'views'"):
         pipeline(photo(), view=3)
+
+
+# The habits of diffusers.
+
+
+def test_saved_and_loaded_it_makes_the_same_pictures(pipeline, tmp_path):
+    pipeline.save_pretrained(tmp_path / "saved")
+    loaded = ViewFusionPipeline.from_pretrained(tmp_path / "saved")
+    assert (loaded.device, loaded.dtype) == (torch.device("cpu"), torch.float32)
+    config = load_config("balanced", QUICK)
+    assert torch.equal(
+        loaded(photo(), config=config, views=3).images, pipeline(photo(), config=config, views=3).images
+    )
+
+
+def test_it_moves_between_precisions(tiny_checkpoint):
+    pipeline = ViewFusionPipeline.from_pretrained(tiny_checkpoint[0], config=tiny_checkpoint[1])
+    assert pipeline.to("cpu", torch.bfloat16) is pipeline
+    assert {value.dtype for value in pipeline.model.parameters()} == {torch.bfloat16}
+    views = pipeline(photo(), views=2, num_inference_steps=STEPS)
+    assert views[1].latents.dtype == torch.float32, "solvers keep float32"
+
+
+def test_a_generator_is_the_seed_and_moves_on(pipeline):
+    def image(generator):
+        return pipeline(photo(), views=2, num_inference_steps=STEPS, generator=generator)[1].image
+
+    generator = torch.Generator().manual_seed(5)
+    first, second = image(generator), image(generator)
+    assert torch.equal(image(torch.Generator().manual_seed(5)), first)
+    assert not torch.equal(second, first)
+
+
+def test_the_callback_sees_every_step_and_may_replace_latents(pipeline):
+    seen = []
+
+    def callback(pipe, step, timestep, kwargs):
+        assert pipe is pipeline
+        seen.append((kwargs["view"], step, int(timestep)))
+        return {"latents": torch.zeros_like(kwargs["latents"])} if step == STEPS - 1 else kwargs
+
+    views = pipeline(photo(), views=3, num_inference_steps=STEPS, callback_on_step_end=callback)
+    assert seen == [(1, 0, 501), (1, 1, 1), (2, 0, 501), (2, 1, 1)]
+    assert all(not view.latents.any() for view in views[1:])
+
+
+def test_output_types(pipeline):
+    made = {
+        kind: pipeline(photo(), views=3, num_inference_steps=STEPS, output_type=kind) for kind in OUTPUT_TYPES
+    }
+    views = made["views"]
+    size = pipeline.model.image_size
+    assert made["pt"].shape == (3, 3, size, size)
+    assert torch.equal(made["pt"], (views.images + 1) / 2)
+    assert made["np"].shape == (3, size, size, 3)
+    np.testing.assert_array_equal(made["np"][2].transpose(2, 0, 1), made["pt"][2].numpy())
+    for image, view in zip(made["pil"], views, strict=True):
+        np.testing.assert_array_equal(np.asarray(image), view.rgb)
+    assert torch.equal(made["latent"], torch.stack([view.latents for view in views[1:]]))
+    with pytest.raises(ValueError, match=r"output_type must be one of views, pil, np, pt, latent, got 'gif'"):
+        pipeline(photo(), output_type="gif")
+
+
+def test_offloading_has_one_network_on_the_device_at_a_time(tiny_checkpoint, monkeypatch):
+    """And changes no pixel. The moves are counted; where they lead is a device's own matter."""
+    pipeline = ViewFusionPipeline.from_pretrained(tiny_checkpoint[0], config=tiny_checkpoint[1])
+    expected = pipeline(photo(), views=3, num_inference_steps=STEPS).images
+    pipeline.enable_model_cpu_offload("cpu")
+    model, there, moves = pipeline.model, [], []
+    for name in ("unet", "vae", "image_encoder"):
+        part = getattr(model, name)
+
+        def moved(place, name=name, part=part, to=part.to):
+            (there.remove if name in there else there.append)(name)
+            moves.append(name)
+            assert len(there) <= 1, "two networks at once"
+            return to(place)
+
+        monkeypatch.setattr(part, "to", moved)
+    assert torch.equal(pipeline(photo(), views=3, num_inference_steps=STEPS).images, expected)
+    assert moves.count("unet") == 4, "there and back for each of two views"
+    assert not [name for name in model.state_dict() if "resident" in name]
+    there.clear()
+    moves.clear()
+    pipeline.to("cpu")
+    assert torch.equal(pipeline(photo(), views=3, num_inference_steps=STEPS).images, expected)
+    assert not moves, "to() ends offloading"

@@ -104,9 +104,13 @@ def test_the_steps_run_are_the_steps_asked_for(solver, steps, scheduler_config):
         return torch.zeros_like(latents)
 
     found = sample(
-        denoiser, scheduler, noise(shape=(4, 2, 2)), on_step=lambda done, total: seen.append((done, total))
+        denoiser,
+        scheduler,
+        noise(shape=(4, 2, 2)),
+        after_step=lambda done, t, _: seen.append((done, float(t))),
     )
-    assert seen == [(i, steps) for i in range(1, steps + 1)]
+    assert seen == list(enumerate(asked, start=1))
+    assert len(seen) == steps
     assert found.isfinite().all()
     assert all(0 <= t < 1000 and t == int(t) for t in asked), "whole timesteps the network was trained on"
     assert asked == sorted(asked, reverse=True)
@@ -130,3 +134,16 @@ def test_seventy_five_reference_steps_are_seventy_six():
 def test_an_unknown_solver_is_named_with_the_known_ones(scheduler_config):
     with pytest.raises(ValueError, match=r"'plms'; known: ddim, dpm\+\+"):
         make_scheduler("plms", scheduler_config, 5)
+
+
+def test_latents_can_be_replaced_after_a_step(scheduler_config):
+    scheduler, other = make_scheduler("ddim", scheduler_config, 3), torch.full((1, 4, 2, 2), 5.0)
+    told = []
+
+    def denoiser(latents, timestep):
+        told.append(latents)
+        return torch.zeros_like(latents)
+
+    sample(denoiser, scheduler, noise(shape=(4, 2, 2)), 0.0, lambda done, t, x: other if done == 1 else None)
+    assert torch.equal(told[1], other)
+    assert not torch.equal(told[2], other)

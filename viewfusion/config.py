@@ -167,13 +167,19 @@ def _merged(config: Any, values: Any, source: str) -> Any:
 
 
 def changed(config: Config, **changes: Any) -> Config:
-    """A checked copy of ``config`` with some top-level fields set otherwise."""
-    known = [f.name for f in fields(Config)]
-    for key in changes:
-        if key not in known:
-            hint = did_you_mean(key, known) or f"; known: {', '.join(known)}"
+    """A checked copy of ``config`` with some fields set otherwise, those of its parts by their own names."""
+    homes = dict.fromkeys(_fields(Config), "")
+    homes |= {name: part for part in ("sampling", "fusion") for name in _fields(type(getattr(config, part)))}
+    whole: dict[str, Any] = {}
+    for key, value in changes.items():
+        if key not in homes:
+            hint = did_you_mean(key, homes) or f"; known: {', '.join(homes)}"
             raise ViewFusionError(f"unknown setting {key!r}{hint}")
-    copy = replace(config, **changes)
+        if homes[key]:
+            part = whole.get(homes[key], getattr(config, homes[key]))
+            key, value = homes[key], replace(part, **{key: value})
+        whole[key] = value
+    copy = replace(config, **whole)
     copy.validate()
     return copy
 
@@ -205,7 +211,9 @@ def _check_keys(values: dict, kind: type, source: str, prefix: str = "") -> None
         default = known[key].default_factory
         if is_dataclass(default) and isinstance(default, type):
             if not isinstance(value, dict):
-                raise ViewFusionError(f"{source}: {name} holds keys of its own: {_names(default)}")
+                raise ViewFusionError(
+                    f"{source}: {name} holds keys of its own: {', '.join(_fields(default))}"
+                )
             _check_keys(value, default, source, f"{name}.")
         elif not isinstance(value, (str, int, float)):
             raise ViewFusionError(f"{source}: {name} must be a number or a word")
@@ -232,8 +240,8 @@ def _check_types(config: Any, prefix: str = "") -> None:
             _need(fits, name, value, "a whole number" if whole else "a number")
 
 
-def _names(kind: type) -> str:
-    return ", ".join(f.name for f in fields(kind))
+def _fields(kind: type) -> list[str]:
+    return [known.name for known in fields(kind)]
 
 
 def _need(good: bool, name: str, value: object, wanted: str) -> None:

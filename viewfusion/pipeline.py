@@ -29,11 +29,15 @@ from viewfusion.fusion import (
 from viewfusion.geometry import Family, Trajectory
 from viewfusion.preprocessing import PreparedImage, prepare_image
 from viewfusion.solvers import make_scheduler
-from viewfusion.views import View, ViewRecord, ViewSet
-from viewfusion.zero123 import Zero123, load_zero123
+from viewfusion.views import OUTPUT_TYPES, View, ViewRecord, ViewSet
+from viewfusion.zero123 import Zero123, load_zero123, save_diffusers
 
 OnStep = Callable[[int, int, int, int], None]
 """Called with (targets done, targets in all, steps done, steps in all)."""
+
+OnStepEnd = Callable[[Any, int, torch.Tensor, dict[str, Any]], "dict[str, Any] | None"]
+"""As in diffusers: ``(pipeline, step of the view from 0, timestep, {"latents", "view"})``; the returned
+dictionary's "latents", if any, are gone on with."""
 
 
 class ViewFusionPipeline:
@@ -69,26 +73,74 @@ class ViewFusionPipeline:
         where = best_device() if device == "auto" else device
         return cls(load_zero123(checkpoint, config, device=where, family=family))
 
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, torch_dtype: torch.dtype = torch.float32, **options: Any
+    ) -> ViewFusionPipeline:
+        """:meth:`from_checkpoint` by the name and with the habits of diffusers: on the CPU until :meth:`to`.
+
+        Args:
+            folder: what :meth:`save_pretrained` wrote, or anything else :func:`load_zero123` takes.
+            options: ``family``, ``config`` and ``use_ema`` of :func:`load_zero123`.
+        """
+        return cls(load_zero123(folder, dtype=torch_dtype, **options))
+
+    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
+        """Write the model as a folder of diffusers; see :func:`viewfusion.zero123.save_diffusers`."""
+        return save_diffusers(self.model, folder, dtype or self.model.dtype)
+
+    def to(self, *args: Any, **kwargs: Any) -> ViewFusionPipeline:
+        """Move the model: ``.to("cuda")``, ``.to(torch.float16)``, ``.to("cuda", torch.float16)``."""
+        self.model.to(*args, **kwargs)
+        return self
+
+    def enable_model_cpu_offload(self, device: str | torch.device = "auto") -> None:
+        """Keep on ``device`` only the network in use. Less memory there, some seconds more a view."""
+        self.model.offload(best_device() if device == "auto" else device)
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.model.dtype
+
     def __call__(
         self,
         image: Any,
         trajectory: Trajectory | None = None,
         config: Config | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        output_type: str = "views",
         on_step: OnStep | None = None,
+        callback_on_step_end: OnStepEnd | None = None,
         **changes: Any,
-    ) -> ViewSet:
+    ) -> Any:
         """All views of ``trajectory`` (default: a ring of ``config.views``), in output order.
 
         Args:
             image: a path, PIL image or (H, W, 4) uint8 array; or a :class:`PreparedImage`.
             trajectory: from :mod:`viewfusion.geometry`; one input view.
             config: from :func:`viewfusion.load_config`; default: the "balanced" preset.
-            changes: fields of ``config`` to set otherwise, e.g. ``views=36, seed=1``.
+            generator: draws the seed, in place of ``config.seed``.
+            output_type: one of :data:`viewfusion.views.OUTPUT_TYPES`; "views" is a :class:`ViewSet`.
+            on_step: see :data:`OnStep`.
+            callback_on_step_end: see :data:`OnStepEnd`.
+            changes: fields of ``config`` to set otherwise, e.g. ``views=36, num_inference_steps=20``.
         """
+        if output_type not in OUTPUT_TYPES:
+            raise ValueError(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
+        if generator is not None:
+            changes["seed"] = drawn_seed(generator)
         config = changed(config or load_config(), **changes)
         trajectory = trajectory or config.trajectory()
-        views = {view.index: view for view in self.iter_views(image, trajectory, config, on_step=on_step)}
-        return ViewSet(tuple(views[index] for index in sorted(views)))
+        made = self.iter_views(
+            image, trajectory, config, on_step=on_step, callback_on_step_end=callback_on_step_end
+        )
+        views = {view.index: view for view in made}
+        return ViewSet(tuple(views[index] for index in sorted(views))).as_type(output_type)
 
     def prepare(self, image: Any) -> PreparedImage:
         """The photo as the network will see it; see :func:`viewfusion.preprocessing.prepare_image`."""
@@ -107,6 +159,7 @@ class ViewFusionPipeline:
         noise: Callable[[Target], NoiseSource] | None = None,
         memory: ReferenceMemory | None = None,
         on_step: OnStep | None = None,
+        callback_on_step_end: OnStepEnd | None = None,
     ) -> Iterator[View]:
         """Views one at a time, in the order they are made; the input first.
 
@@ -116,6 +169,7 @@ class ViewFusionPipeline:
             noise: a source of noise per target; default: :class:`ViewNoise` of (``config.seed``, view).
             memory: of an earlier call with the same inputs, whose encodings are then not made again.
             on_step: see :data:`OnStep`.
+            callback_on_step_end: see :data:`OnStepEnd`.
         """
         images = image if isinstance(image, list) else [image]
         inputs = [self.prepare(each).image for each in images]
@@ -133,8 +187,10 @@ class ViewFusionPipeline:
                 latents = finished[target.view][None]
             else:
                 source = noise(target) if noise else self._noise(target, config)
-                step = partial(on_step, done, len(targets)) if on_step else None
-                latents, record = self._denoise(memory.conditions(target, pose), target, source, config, step)
+                after = partial(self._after_step, on_step, callback_on_step_end, target, done, len(targets))
+                latents, record = self._denoise(
+                    memory.conditions(target, pose), target, source, config, after
+                )
             decoded = self.model.decode_latents(latents.to(self.model.device, self.model.dtype))
             pixels = decoded.float().clamp(-1, 1).cpu()
             memory.add(target.view, pose, pixels)
@@ -146,15 +202,38 @@ class ViewFusionPipeline:
         target: Target,
         noise: NoiseSource,
         config: Config,
-        on_step: Callable[[int, int], None] | None,
+        after_step: Callable[[int, int, torch.Tensor, torch.Tensor], torch.Tensor | None],
     ) -> tuple[torch.Tensor, ViewRecord]:
         """Latents (1, 4, h, w) of one target, and how they came about."""
         started, sampling = time.perf_counter(), config.sampling
         scheduler = make_scheduler(sampling.solver, self.model.scheduler_config, sampling.num_inference_steps)
         denoiser = FusedDenoiser(self._predict_noise, conditions, sampling.guidance_scale)
-        latents = sample(denoiser, scheduler, noise, sampling.eta, on_step)
-        steps, seconds = len(scheduler.timesteps), time.perf_counter() - started
+        steps = len(scheduler.timesteps)
+        latents = sample(denoiser, scheduler, noise, sampling.eta, partial(after_step, steps))
+        seconds = time.perf_counter() - started
         return latents, ViewRecord(target.references, target.weights, steps, denoiser.evaluations, seconds)
+
+    def _after_step(
+        self,
+        on_step: OnStep | None,
+        callback: OnStepEnd | None,
+        target: Target,
+        targets_done: int,
+        targets: int,
+        steps: int,
+        step: int,
+        timestep: torch.Tensor,
+        latents: torch.Tensor,
+    ) -> torch.Tensor | None:
+        """Tell whoever listens of one step; other latents to go on with, or None."""
+        told = (
+            callback(self, step - 1, timestep, {"latents": latents, "view": target.view})
+            if callback
+            else None
+        )
+        if on_step:
+            on_step(targets_done, targets, step, steps)
+        return told.get("latents") if told else None
 
     def _predict_noise(self, latents, timestep, tokens, cond_latents) -> torch.Tensor:
         # Solvers keep float32 whatever the network computes in: their rounding would add up over steps.
@@ -169,6 +248,11 @@ class ViewFusionPipeline:
             config.sampling.noise,
             self.model.device,
         )
+
+
+def drawn_seed(generator: torch.Generator) -> int:
+    """A seed for :class:`Config` out of ``generator``, which moves on by one draw."""
+    return int(torch.randint(2**62, (), generator=generator, device=generator.device))
 
 
 def best_device() -> str:

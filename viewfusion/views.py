@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
 from viewfusion.geometry import FOV, Pose
+
+OUTPUT_TYPES = ("views", "pil", "np", "pt", "latent")
+"""What :meth:`ViewSet.as_type` gives: itself; PIL images; (V, H, W, 3) or (V, 3, H, W) floats in [0, 1], as
+diffusers has them; or the scaled latents (T, 4, h, w) of the views that were made."""
 
 
 @dataclass(frozen=True)
@@ -83,3 +88,16 @@ class ViewSet(Sequence[View]):
     def images(self) -> torch.Tensor:
         """(V, 3, H, W) float32 in [-1, 1]."""
         return torch.stack([view.image for view in self.views])
+
+    def as_type(self, output_type: str) -> Any:
+        """The views as one of :data:`OUTPUT_TYPES`."""
+        if output_type == "views":
+            return self
+        if output_type == "pil":
+            from PIL import Image
+
+            return [Image.fromarray(view.rgb) for view in self]
+        if output_type == "latent":
+            return torch.stack([view.latents for view in self if view.latents is not None])
+        images = (self.images.clamp(-1, 1) + 1) / 2
+        return images if output_type == "pt" else images.permute(0, 2, 3, 1).numpy()

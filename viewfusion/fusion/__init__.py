@@ -6,13 +6,14 @@ their noise predictions into one, :func:`sample` runs a solver on it, :class:`Vi
 
 from .denoiser import Conditions, FusedDenoiser, NoisePredictor, fuse
 from .noise import NOISE_SHARING, NoiseSource, ViewNoise, view_generator
-from .sampling import Denoiser, sample
+from .sampling import AfterStep, Denoiser, sample
 from .schedule import FusionRules, Target, schedule
 from .weights import WEIGHT_FORMS, path_input_share, ring_input_share, softmax_of_distances
 
 __all__ = [
     "NOISE_SHARING",
     "WEIGHT_FORMS",
+    "AfterStep",
     "Conditions",
     "Denoiser",
     "FusedDenoiser",

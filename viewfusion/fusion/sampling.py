@@ -17,13 +17,16 @@ from .noise import NoiseSource
 Denoiser = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """``(latents (1, 4, h, w), timestep) -> predicted noise (1, 4, h, w)``."""
 
+AfterStep = Callable[[int, torch.Tensor, torch.Tensor], "torch.Tensor | None"]
+"""``(steps done, timestep, latents (1, 4, h, w)) ->`` other latents to go on with, or None."""
+
 
 def sample(
     denoiser: Denoiser,
     scheduler: Any,
     noise: NoiseSource,
     eta: float = 1.0,
-    on_step: Callable[[int, int], None] | None = None,
+    after_step: AfterStep | None = None,
 ) -> torch.Tensor:
     """Denoise ``noise.initial()`` with ``scheduler``.
 
@@ -32,7 +35,7 @@ def sample(
         scheduler: a diffusers scheduler after ``set_timesteps``; not shared with another sample under way.
         noise: where the starting noise comes from, and each step's, for solvers that use any.
         eta: stochasticity of DDIM (0 = deterministic ODE); other solvers have none or their own.
-        on_step: called with (steps done, steps in all).
+        after_step: see :data:`AfterStep`.
 
     Returns:
         (1, 4, h, w) scaled latents.
@@ -43,12 +46,11 @@ def sample(
     stochastic = "variance_noise" in accepted and (eta > 0 or "eta" not in accepted)
     if "generator" in accepted and "variance_noise" not in accepted:
         options["generator"] = noise.generator  # the solver draws for itself
-    total = len(scheduler.timesteps)
     for done, timestep in enumerate(scheduler.timesteps, start=1):
         predicted = denoiser(scheduler.scale_model_input(latents, timestep), timestep)
         if stochastic:
             options["variance_noise"] = noise.step()
         latents = scheduler.step(predicted, timestep, latents, **options).prev_sample
-        if on_step:
-            on_step(done, total)
+        replaced = after_step(done, timestep, latents) if after_step else None
+        latents = latents if replaced is None else replaced
     return latents

@@ -49,6 +49,8 @@ class Zero123(nn.Module):
         self.unet, self.vae = unet, vae
         self.image_encoder, self.cc_projection = image_encoder, cc_projection
         self.config = dict(config)
+        self._resident: str | None = None  # by name: assigned, a module becomes a part
+        self._offloads = False
         self.register_buffer("alphas_cumprod", alphas_cumprod(config["scheduler"]), persistent=False)
 
     @classmethod
@@ -104,8 +106,32 @@ class Zero123(nn.Module):
     def dtype(self) -> torch.dtype:
         return self.cc_projection.weight.dtype
 
+    def offload(self, device: torch.device | str) -> None:
+        """Compute on ``device`` with only the network in use there, the others in the CPU's memory.
+
+        :meth:`to` ends it.
+        """
+        super().to("cpu")
+        self.cc_projection.to(device)  # small, and says where inputs go
+        self.alphas_cumprod = self.alphas_cumprod.to(device)
+        self._resident, self._offloads = None, True
+
+    def to(self, *args: Any, **kwargs: Any) -> Zero123:
+        """As of any module."""
+        self._resident, self._offloads = None, False
+        return super().to(*args, **kwargs)
+
+    def _use(self, part: str) -> None:
+        """Under :meth:`offload`: have ``part`` on the device, in place of the one that was there."""
+        if self._offloads and part != self._resident:
+            if self._resident is not None:
+                self.get_submodule(self._resident).to("cpu")
+            self.get_submodule(part).to(self.device)
+            self._resident = part
+
     def embed_images(self, images: torch.Tensor) -> torch.Tensor:
         """(N, D) projected CLIP embeddings of (N, 3, H, W) images in [-1, 1]."""
+        self._use("image_encoder")
         size = self.image_encoder.config.image_size
         # Not antialiased and with aligned corners: what the network was trained on (kornia's defaults then).
         resized = nn.functional.interpolate(images, (size, size), mode="bicubic", align_corners=True)
@@ -119,6 +145,7 @@ class Zero123(nn.Module):
         The mode of the posterior, *not* multiplied by the scaling factor: the network was trained so.
         A VQ autoencoder has no posterior; its latents are taken as they are before quantisation.
         """
+        self._use("vae")
         encoded = self.vae.encode(images)
         return encoded.latents if is_vq(self.vae.config) else encoded.latent_dist.mode()
 
@@ -141,6 +168,7 @@ class Zero123(nn.Module):
             tokens: (N, 1, D) from :meth:`project`; zeros for the unconditional prediction.
             cond_latents: (N, 4, h, w) from :meth:`encode_cond_latents`; zeros for the unconditional one.
         """
+        self._use("unet")
         # Some solvers have their timesteps as floats.
         timesteps = torch.as_tensor(timestep, device=latents.device).long().expand(len(latents))
         output = self.unet(
@@ -156,6 +184,7 @@ class Zero123(nn.Module):
 
     def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) images, about [-1, 1] and not clamped, of scaled latents (N, 4, h, w)."""
+        self._use("vae")
         return self.vae.decode(latents / self.vae.config["scaling_factor"]).sample
 
     def pose_embedding(self, target: Pose, references: Sequence[Pose]) -> torch.Tensor:
