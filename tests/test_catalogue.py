@@ -100,7 +100,7 @@ def test_what_is_not_here_says_how_to_get_it(places):
         find_checkpoint("zero123-xl")
     with pytest.raises(ViewFusionError, match=r"download https://\S*/300000.ckpt and put 300000.ckpt"):
         find_checkpoint("zero123-300000")
-    with pytest.raises(ViewFusionError, match="did you mean stable-zero123-c"):
+    with pytest.raises(ViewFusionError, match="did you mean 'stable-zero123-c'"):
         find_checkpoint("stable-zero-123-c")
     (places["here"] / "notes").mkdir()
     for name in ("notes", "..", ".", "../zero123_ckpts/x", "a b", ""):

@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from test_checkpoints import SMALL
 
-from viewfusion.cli import main
 from viewfusion.zero123 import Zero123, checkpoint_hash, save_diffusers, save_zero123
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """``run(arg, ...) -> (exit code, stdout, stderr)`` of the command in this process."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["viewfusion", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return stop.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

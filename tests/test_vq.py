@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from viewfusion import Pose, ViewFusionPipeline, load_config
 from viewfusion.errors import ViewFusionError
-from viewfusion.zero123 import Zero123, load_zero123, save_zero123
+from viewfusion.zero123 import Zero123, load_zero123, save_diffusers, save_zero123
 from viewfusion.zero123.lightning import read_state_dict
 
 VAE = "first_stage_model."
@@ -194,6 +194,12 @@ def test_it_survives_our_own_format(vq_model, tmp_path):
     assert loaded.config == vq_model.config
     state = loaded.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in vq_model.state_dict().items())
+
+
+def test_a_diffusers_folder_has_no_place_for_it(vq_model, tmp_path):
+    with pytest.raises(ViewFusionError, match=r"no place for a VQ .*--to viewfusion"):
+        save_diffusers(vq_model, tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_half_precision(vq_checkpoint, vq_model):

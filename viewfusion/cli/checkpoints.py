@@ -31,9 +31,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_checkpoints(as_json: AsJson = False) -> None:
     """Show the checkpoints known by name, and the ones on this machine."""
     from viewfusion.zero123.catalogue import CATALOGUE
-    from viewfusion.zero123.names import find_name, installed
+    from viewfusion.zero123.names import installed
 
-    here = {name: find_name(name) for name in CATALOGUE}
+    here = installed()
     rows: list[dict[str, Any]] = [
         {
             "name": entry.name,
@@ -42,12 +42,11 @@ def list_checkpoints(as_json: AsJson = False) -> None:
             "licence": entry.licence,
             "sha256": entry.sha256,
             "url": entry.url,
-            "path": str(here[entry.name]) if here[entry.name] else None,
+            "path": str(here[entry.name]) if entry.name in here else None,
         }
         for entry in CATALOGUE.values()
     ]
-    known = set(here.values())
-    own = [{"name": name, "path": str(path)} for name, path in installed().items() if path not in known]
+    own = [{"name": name, "path": str(path)} for name, path in here.items() if name not in CATALOGUE]
     if as_json:
         typer.echo(json.dumps({"catalogue": rows, "others": own}, indent=2))
         return

@@ -288,7 +288,8 @@ def write_diffusers(
     checked = check_config({key: config.get(key) for key in KEYS}, "model.config")
     if is_vq(checked["vae"]):
         raise ViewFusionError(
-            f"{folder}: diffusers has no place for a VQ first stage here; convert to viewfusion's format"
+            f"{folder}: this layout has no place for a VQ autoencoder; write a viewfusion folder "
+            "(--to viewfusion)"
         )
     skeleton = meta_model(checked, source.path)
     check_shapes(source, skeleton)
@@ -321,7 +322,7 @@ def _part_of(source: WeightSource, part: str) -> WeightSource:
         layer + ours.removeprefix(f"{part}."): ours for ours in source.shapes if ours.startswith(f"{part}.")
     }
     shapes = {name: source.shapes[ours] for name, ours in names.items()}
-    return WeightSource(source.path, shapes, lambda name: source.fetch(names[name]))
+    return WeightSource(source.path, shapes, lambda name: source.fetch(names[name]), mapped=source.mapped)
 
 
 def _json(content: Mapping[str, Any]) -> str:

@@ -6,13 +6,12 @@ an error that says how to get it.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from viewfusion.errors import ViewFusionError
+from viewfusion.errors import ViewFusionError, did_you_mean
 from viewfusion.resources import cache_folder, resource_folder
 
 from .catalogue import CATALOGUE, Entry
@@ -48,11 +47,11 @@ def find_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
         return found
     if entry is not None:
         raise ViewFusionError(f"{name}: is not on this machine; {how_to_get(entry)}")
-    known = ", ".join(sorted(installed())) or "none is installed"
-    close = difflib.get_close_matches(name, [*CATALOGUE, *installed()], n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
+    here = installed()
+    known = ", ".join(sorted(here)) or "none is installed"
     raise ViewFusionError(
-        f"{shown([name_or_path])}: no such file, folder or checkpoint name (here: {known}); {hint}"
+        f"{shown([name_or_path])}: no such file, folder or checkpoint name (here: {known})"
+        f"{did_you_mean(name, [*CATALOGUE, *here])}; "
         "give --checkpoint one of these names, one of `viewfusion checkpoints list`, or a path"
     )
 
@@ -73,12 +72,13 @@ def find_name(name: str) -> Path | None:
 
 
 def installed() -> dict[str, Path]:
-    """Name -> path of everything in the ``zero123_ckpts`` folders that can be given by name."""
-    found: dict[str, Path] = {}
+    """Name -> path of everything on this machine that can be given by name; the catalogue's names first."""
+    found = {name: path for name in CATALOGUE if (path := find_name(name)) is not None}
+    known = set(found.values())
     for parent in checkpoint_folders():
         for path in sorted(parent.iterdir()) if parent.is_dir() else ():
             name = path.stem if path.suffix in _SUFFIXES and path.is_file() else path.name
-            if path.suffix in _SUFFIXES or _is_checkpoint_folder(path):
+            if path not in known and (path.suffix in _SUFFIXES or _is_checkpoint_folder(path)):
                 found.setdefault(name, path)
     return found
 

@@ -20,6 +20,7 @@ import torch
 
 from viewfusion.errors import ViewFusionError
 
+from .pages import release
 from .untrusted import shown
 from .weights import Shape, WeightSource, read_weight
 
@@ -175,6 +176,8 @@ def write_safetensors(
             file.write(tensor.reshape(-1).view(torch.uint8).numpy().data)
             if on_bytes:
                 on_bytes(tensor.nbytes)
+            if source.mapped:
+                release(tensor)  # where it was written as it lies in its file
         file.flush()
         os.fsync(file.fileno())
 
