@@ -411,7 +411,7 @@ VAE_PARAMS = "model/params/first_stage_config/params"
         ("model/params/linear_end", 0.02, "noise schedule"),
         ("model/params/linear_end", "twelve", "not the YAML"),
         ("model/params/beta_schedule", "cosine", "beta_schedule cosine"),
-        ("model/params/image_size", "x" * 10**5, "not the YAML"),
+        ("model/params/image_size", "x" * 10**4, "not the YAML"),
         ("model/params/image_size", 10**9, "image_size"),
         ("model/params/unet_config", None, "not the YAML"),
         (f"{UNET_PARAMS}/model_channels", 64, "wrongly shaped"),

@@ -242,7 +242,7 @@ BOMB = "a: &a [1, 1]\n" + "\n".join(f"{b}: &{b} [*{a}, *{a}]" for a, b in zip("a
         (b"sampling: &s {eta: *s}", "aliases"),
         (b"[" * 5000, "nested too deeply"),
         (b"sampling: {eta: " + b"[" * 400 + b"]" * 400 + b"}", "sampling.eta must be a number"),
-        (b"- " * 3000 + b"a", "not YAML"),
+        (b"- " * 3000 + b"a", "nested too deeply"),
         (b"#" * 2**19, "too large"),
         (b"\x00\x01\x02", "not YAML"),
         (b"\x89PNG\r\n\x1a\n\xff", "not a YAML file"),

@@ -209,8 +209,6 @@ def _check_keys(values: dict, kind: type, source: str, prefix: str = "") -> None
         # OmegaConf would leave out "???" and look "${...}" up, in the environment too.
         elif isinstance(value, str) and (value == "???" or "${" in value):
             raise ViewFusionError(f"{source}: {name} must be a number or a word, got {value[:80]!r}")
-        elif isinstance(value, int) and abs(value) >= 2**64:
-            raise ViewFusionError(f"{source}: {name} is too large a number")
 
 
 def _check_types(config: Any, prefix: str = "") -> None:
