@@ -418,7 +418,7 @@ VAE_PARAMS = "model/params/first_stage_config/params"
         (f"{UNET_PARAMS}/model_channels", "32", "model_channels"),
         (f"{UNET_PARAMS}/channel_mult", [1] * 100, "channel_mult"),
         (f"{UNET_PARAMS}/channel_mult", [1, 2, 4], "do not fit"),
-        (f"{UNET_PARAMS}/num_res_blocks", 0, "do not fit"),
+        (f"{UNET_PARAMS}/num_res_blocks", 0, "layers_per_block must be"),
         (f"{UNET_PARAMS}/num_res_blocks", 3, "do not fit"),
         (f"{UNET_PARAMS}/in_channels", 4, "another model"),
         (f"{UNET_PARAMS}/num_classes", 10, "num_classes"),
