@@ -24,7 +24,7 @@ from .ldm_keys import ldm_weights
 from .lightning import read_state_dict
 from .model import Zero123
 from .untrusted import shown
-from .weights import load_weights
+from .weights import FLOATS, load_weights
 
 _CHUNK = 2**20
 
@@ -118,6 +118,9 @@ def checkpoint_hash(path: str | os.PathLike[str]) -> str:
         if path.is_file():
             return _file_hash(path)
         files = sorted([path / CONFIG, *path.glob("*.safetensors")], key=lambda file: file.name)
+        for file in files:
+            if file.exists() and not file.is_file():  # a pipe would be waited for
+                raise ViewFusionError(f"{file}: is no file; fetch the folder again")
         lines = "".join(f"{file.name} {_file_hash(file)}\n" for file in files)
     except OSError as error:
         raise ViewFusionError(
@@ -164,7 +167,11 @@ def _check_schedule(model: Zero123, stored: torch.Tensor | None, path: Path) -> 
         return
     expected = model.alphas_cumprod.cpu()
     # Wide enough for half-precision exports; another schedule differs by much more.
-    if stored.shape != expected.shape or not torch.allclose(stored.float(), expected, atol=2e-3):
+    if (
+        stored.dtype not in FLOATS
+        or stored.shape != expected.shape
+        or not torch.allclose(stored.float(), expected, atol=2e-3)
+    ):
         raise ViewFusionError(
             f"{path}: was trained with another noise schedule than its config states; "
             "give --config the YAML published beside it"

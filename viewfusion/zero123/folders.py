@@ -21,7 +21,7 @@ from viewfusion.errors import ViewFusionError
 from .configs import KEYS, check_config
 from .model import Zero123
 from .untrusted import shown
-from .weights import Shape, WeightSource
+from .weights import MOST_TENSORS, Shape, WeightSource
 
 FORMAT, VERSION = "viewfusion-zero123", 1
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -67,15 +67,22 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors import safe_open
 
     names = [name for name, _ in _read_header(path)]
-    with safe_open(path, framework="pt", device="cpu") as file:
-        return {name: file.get_tensor(name) for name in names}
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in names}
+    except Exception as error:  # types and shapes that safetensors states and torch has not
+        raise _damaged(path, error) from error
 
 
 def _read_json(path: Path) -> Any:
     try:
-        if path.stat().st_size > _MOST_JSON_BYTES:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ViewFusionError(f"{path}: is no file; fetch the folder again")
+        with path.open("rb") as file:
+            content = file.read(_MOST_JSON_BYTES + 1)
+        if len(content) > _MOST_JSON_BYTES:
             raise ViewFusionError(f"{path}: too large for a {path.name}; fetch the folder again")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(content.decode("utf-8"))
     except FileNotFoundError as error:
         raise ViewFusionError(
             f"{path.parent}: has no {path.name}; give --checkpoint a viewfusion checkpoint folder or an "
@@ -130,14 +137,24 @@ def _read_header(path: Path) -> Iterator[tuple[str, Shape]]:
     from safetensors import safe_open
 
     try:
+        with path.open("rb") as opened:
+            if int.from_bytes(opened.read(8), "little") > _MOST_JSON_BYTES:
+                raise ValueError("header too large")
         with safe_open(path, framework="pt", device="cpu") as file:
-            for name in file.keys():  # noqa: SIM118 (the handle itself cannot be iterated)
+            names = list(file.keys())
+            if len(names) > MOST_TENSORS:
+                raise ValueError(f"{len(names)} tensors")
+            for name in names:
                 yield name, tuple(file.get_slice(name).get_shape())
     except Exception as error:  # SafetensorError, and OSError over unreadable files
-        raise ViewFusionError(
-            f"{path}: cut short or damaged ({shown([error])}); fetch the checkpoint again "
-            "(with Git LFS: `git lfs pull`)"
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ViewFusionError:
+    return ViewFusionError(
+        f"{path}: cut short or damaged ({shown([error])}); fetch the checkpoint again "
+        "(with Git LFS: `git lfs pull`)"
+    )
 
 
 def save_zero123(

@@ -23,6 +23,7 @@ from viewfusion.errors import ViewFusionError
 
 from .pickles import Global, StorageRecord, TensorRecord, UnsafePickleError, read_pickle
 from .untrusted import shown
+from .weights import MOST_TENSORS
 
 _DTYPES = {
     "torch.DoubleStorage": torch.float64,
@@ -60,7 +61,6 @@ _NEEDED = frozenset(
 )
 _BOOKKEEPING = ("pytorch_lightning", "lightning", "lightning_fabric", "omegaconf")
 _MOST_PICKLE_BYTES = 64 * 2**20
-_MOST_TENSORS = 20_000
 _MOST_DIMENSIONS = 8
 _AGAIN = "fetch it again, or give --checkpoint the right file"
 
@@ -172,7 +172,7 @@ def _pickle_entry(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
 def _records(content: Any, path: Path) -> dict[str, TensorRecord]:
     """The names and tensors in what a pickle describes."""
     state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not state or len(state) > _MOST_TENSORS:
+    if not isinstance(state, dict) or not state or len(state) > MOST_TENSORS:
         raise ViewFusionError(f"{path}: holds no state_dict; this looks like a checkpoint of another program")
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, TensorRecord):
