@@ -255,7 +255,15 @@ BOMB = "a: &a [1, 1]\n" + "\n".join(f"{b}: &{b} [*{a}, *{a}]" for a, b in zip("a
         (b"views: ${seed}", "views must be a number"),
         (b"views: {a: 1}", "views must be a number"),
         (b"views: !!binary aGk=", "views must be a number"),
-        (b"views: 1", "views must be 2 to 1000"),
+        (b"views: 1", "odd.yaml: views must be 2 to 1000"),
+        # PyYAML's constructors raise KeyError, IndexError, AttributeError and OverflowError over these.
+        (b"views: !!bool many", "not YAML"),
+        (b"views: !!int ''", "not YAML"),
+        (b"radius: !!float '_'", "not YAML"),
+        (b"views: !!timestamp soon", "not YAML"),
+        (b"radius: " + b"1:" * 400 + b"1.5", "not YAML"),
+        (b"radius: " + b"1:" * 9000 + b"1", "too large a number"),
+        (b"0x" + b"f" * 900 + b": 1", "too large a number"),
     ],
 )
 def test_a_file_that_is_no_preset_is_refused(tmp_path, monkeypatch, content, words):

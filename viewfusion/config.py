@@ -122,11 +122,20 @@ def load_config(preset: str | Path = "balanced", overrides: Iterable[str] = ()) 
     from omegaconf import OmegaConf
 
     path = _preset_path(preset)
-    layers = [(path.name, read_yaml(path, "preset YAML", "--preset"))]
-    layers += [(repr(override[:80]), _from_override(override)) for override in overrides]
-    merged = OmegaConf.structured(Config())
-    for source, values in layers:
-        merged = _merged(merged, values, source)
+    merged = _merged(OmegaConf.structured(Config()), read_yaml(path, "preset YAML", "--preset"), path.name)
+    try:
+        _validated(merged)
+    except ViewFusionError as error:
+        raise ViewFusionError(f"{path.name}: {error}") from None
+    for override in overrides:
+        merged = _merged(merged, _from_override(override), repr(override[:80]))
+    return _validated(merged)
+
+
+def _validated(merged: Any) -> Config:
+    """The OmegaConf ``merged`` as what it describes, checked."""
+    from omegaconf import OmegaConf
+
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
     config.validate()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_MOST_OPERATIONS = 2_000_000  # a full-size Zero123 with its optimizer has about 100 000
+_MOST_OPERATIONS = 1_000_000  # a full-size Zero123 with its optimizer needs about a tenth
 _MOST_NESTED = 1_000
 
 _LITERALS = frozenset(["BININT", "BININT1", "BININT2", "BINFLOAT", "BINUNICODE", "LONG1", "SHORT_BINSTRING"])
