@@ -126,6 +126,21 @@ def test_a_name_that_is_not_known_is_refused():
         read_pickle(named("os.system") + b".", lambda name: False)
 
 
+def test_an_archive_within_the_archive_is_left_alone(tmp_path):
+    evil = written(tmp_path / "evil.ckpt", checkpoint(beside=GADGETS["os.system"]))
+    path = written(tmp_path / "good.ckpt", checkpoint())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.write(evil, "archive/data/evil.ckpt")
+        archive.write(evil, "archive/constants.pkl")
+    assert read_state_dict(path)["w"].tolist() == [1, 2, 3, 4]
+
+
+def test_numbers_are_found_where_the_archive_begins_later(tmp_path):
+    path = written(tmp_path / "late.ckpt", checkpoint())
+    path.write_bytes(b"PK and what somebody put before it" + path.read_bytes())
+    assert read_state_dict(path)["w"].tolist() == [1, 2, 3, 4]
+
+
 # --- what is refused --------------------------------------------------------------------------------
 
 NO_TENSOR = {
