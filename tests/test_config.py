@@ -139,6 +139,7 @@ def test_unknown_keys_are_refused_with_the_nearest_known_one(override, words):
         ("elevation_deg=" + "1" * 5000, "not YAML"),
         ("radius=0x" + "f" * 9000, "too large"),
         ("vi\news=3", "unknown key"),
+        ("sampling.solver=" + "m" * 5000, "sampling.solver must be one of"),
     ],
 )
 def test_values_of_another_type_are_refused(override, words):

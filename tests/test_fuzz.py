@@ -313,7 +313,7 @@ def _mutate(data: bytearray, random: Random, words: tuple[bytes, ...]) -> None:
         lambda: data.__setitem__(slice(place, place), data[place // 2 : place // 2 + some]),
         lambda: _set_number(data, place, random),
     ]
-    if words and random.random() < 0.7:
+    if words and random.random() < 0.5:
         found = list(WORD.finditer(data))
         word = random.choice(words)
         begin, end = random.choice(found).span() if found and random.random() < 0.8 else (place, place)

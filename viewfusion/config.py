@@ -247,9 +247,11 @@ def _near(wrong: object, known: Iterable[str]) -> str:
 
 def _need(good: bool, name: str, value: object, wanted: str) -> None:
     if not good:
-        raise ViewFusionError(f"{name} must be {wanted}, got {value}")
+        raise ViewFusionError(f"{name} must be {wanted}, got {str(value)[:80]}")
 
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise ViewFusionError(f"{name} must be one of {', '.join(known)}, got {value!r}{_near(value, known)}")
+        raise ViewFusionError(
+            f"{name} must be one of {', '.join(known)}, got {value[:80]!r}{_near(value, known)}"
+        )

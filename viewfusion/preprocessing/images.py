@@ -22,9 +22,10 @@ MIN_SIDE = 16
 MAX_PIXELS = 50_000_000
 """Most pixels, read in the header before anything is decoded: 200 MB as RGBA, above any ordinary camera."""
 
-_FORMATS = (
+_FORMATS = [
     "PNG",
     "JPEG",
+    "MPO",
     "WEBP",
     "GIF",
     "TIFF",
@@ -35,9 +36,8 @@ _FORMATS = (
     "JPEG2000",
     "AVIF",
     "HEIF",
-    "MPO",
     "EPS",
-)
+]
 """What is tried; HEIF where a plugin reads it, EPS to be refused by its name. Of Pillow's other formats some
 (icons) hold pictures larger than they say."""
 
@@ -67,7 +67,7 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Raises:
         ViewFusionError: the file is missing, a folder, empty, not an image, damaged, smaller than 16 pixels
-            a side, larger than 50 megapixels, or fully transparent.
+            a side, larger than 50 megapixels, fully transparent, or asks for more memory than there is.
     """
     with opened_image(path) as image:
         return rgba_from_pil(image, str(path))

@@ -17,6 +17,7 @@ _MOST_NESTED = 1_000
 
 _LITERALS = frozenset(["BININT", "BININT1", "BININT2", "BINFLOAT", "BINUNICODE", "LONG1", "SHORT_BINSTRING"])
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_ADDED = {"APPEND": 1, "SETITEM": 2, "APPENDS": 0, "SETITEMS": 0}  # how many values; 0: those since the mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +121,24 @@ class _Reader:
         elif name == "BINPERSID":
             tag, kind, key, _, count = self.stack.pop()
             self.stack.append(StorageRecord(kind, key, count) if tag == "storage" else SOMETHING)
-        elif name in ("APPEND", "APPENDS"):
-            items = self._popped(1) if name == "APPEND" else self._marked()
-            if isinstance(self.stack[-1], list):
-                self.stack[-1].extend(items)
-        elif name in ("SETITEM", "SETITEMS"):
-            items = self._popped(2) if name == "SETITEM" else self._marked()
-            if isinstance(self.stack[-1], dict):
-                _set(self.stack[-1], items)
+        elif name in _ADDED:
+            count = _ADDED[name]
+            self._add(self._popped(count) if count else self._marked())
         elif name == "BUILD":  # an object's attributes, none of which is a weight
             self._popped(1)
         elif name not in ("PROTO", "STOP"):
             raise UnsafePickleError(f"uses the instruction {name}")
+
+    def _add(self, items: list[Any]) -> None:
+        """Put ``items``, for a dictionary keys and values by turns, into what is on top."""
+        target = self.stack[-1]
+        if isinstance(target, list):
+            target.extend(items)
+        elif isinstance(target, dict):
+            for key, value in zip(items[::2], items[1::2], strict=True):
+                # No weight has another kind of key, and the hash of nested tuples can end the interpreter.
+                if isinstance(key, (str, int)):
+                    target[key] = value
 
     def _popped(self, count: int) -> list[Any]:
         """The last ``count`` values, taken off the stack."""
@@ -167,10 +174,3 @@ def _called(function: Any, arguments: Any) -> Any:
     if name == "torch.Size":
         return arguments[0]
     return SOMETHING
-
-
-def _set(target: dict[Any, Any], items: list[Any]) -> None:
-    """``items`` are keys and values by turns; keys of odd kinds, which no weight has, are left out."""
-    for key, value in zip(items[::2], items[1::2], strict=True):
-        if isinstance(key, (str, int)):  # the hash of deeply nested tuples would break the interpreter
-            target[key] = value
