@@ -216,6 +216,19 @@ def edited(folder: Path, *keys: str, value: object) -> Path:
         (("scheduler", "beta_start"), "0.1", "beta_start"),
         (("scheduler", "num_train_timesteps"), 10**9, "num_train_timesteps"),
         (("scheduler", "num_train_timesteps"), 0, "num_train_timesteps"),
+        # What could be built, and ended the first view with a traceback.
+        (("unet", "norm_eps"), "small", "norm_eps must be a number"),
+        (("unet", "mid_block_scale_factor"), "fp16", "mid_block_scale_factor must be a whole number"),
+        (("unet", "freq_shift"), [], "freq_shift must be a whole number"),
+        (("unet", "norm_num_groups"), -0.5, "norm_num_groups must be a whole number"),
+        (("unet", "attention_head_dim"), -1, "attention_head_dim must be a whole number between 1"),
+        (("unet", "attention_head_dim"), [2, 0], "attention_head_dim must be a whole number between 1"),
+        (("unet", "act_fn"), 7, "act_fn must be a word"),
+        (("unet", "use_linear_projection"), 1, "use_linear_projection must be true or false"),
+        (("image_encoder", "num_attention_heads"), -2, "num_attention_heads must be a whole number"),
+        (("scheduler", "num_train_timesteps"), 2, "num_train_timesteps must be a whole number between 1000"),
+        # What took a minute to build.
+        (("unet", "layers_per_block"), 16, "layers_per_block must be a number between -4 and 4"),
     ],
 )
 def test_a_config_is_checked_before_anything_is_built(folder, keys, value, words):
@@ -257,6 +270,66 @@ def test_weights_cut_short_at_any_length(small, tmp_path):
         assert str(path) in refusal(path.parent)
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     assert "git lfs pull" in refusal(path.parent)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors.index.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_in_a_folder_is_not_waited_for(folder, name, make):
+    """A pipe would never answer, a device never end; the hash for the manifest is taken first."""
+    (folder / name).unlink()
+    make(folder / name)
+    assert f"{name}: is no file" in refusal(folder)
+    if name == "config.json":
+        with pytest.raises(ViewFusionError, match=r"config\.json: is no file"):
+            checkpoint_hash(folder)
+
+
+def test_a_json_file_of_any_length_is_read_no_further_than_it_may(folder):
+    with (folder / "config.json").open("rb+") as file:
+        file.truncate(2**40)  # a hole, which takes no space
+    assert "too large for a config.json" in refusal(folder)
+
+
+def single(tmp_path: Path, header: dict, data: bytes = b"") -> Path:
+    """A safetensors file with any header."""
+    text = json.dumps(header).encode()
+    path = tmp_path / "single.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+def test_headers_of_millions_are_not_walked(tmp_path, monkeypatch):
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    path = single(tmp_path, {f"a{number}": empty for number in range(20_001)})
+    assert "20001 tensors" in refusal(path)
+    path = single(tmp_path, {"__metadata__": {"a": "x" * 2**24}})
+    assert "header too large" in refusal(path)
+
+
+def test_shapes_that_torch_has_not(tmp_path):
+    header = {"a": {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]}}
+    assert "damaged" in refusal(single(tmp_path, header))
+
+
+@pytest.mark.parametrize("dtype", ["F4", "F8_E4M3", "F8_E5M2", "I8", "BOOL"])
+def test_numbers_that_are_no_floats_torch_computes_with(small, tmp_path, dtype):
+    """The same 32 bytes under another type; torch raised over the first, and took the next at face value."""
+    folder = save_zero123(small, tmp_path / "one")
+    state = load_file(folder / "model.safetensors")
+    del state["cc_projection.bias"]
+    save_file(state, folder / "rest")
+    length = int.from_bytes((folder / "rest").read_bytes()[:8], "little")
+    header = json.loads((folder / "rest").read_bytes()[8 : 8 + length])
+    data = (folder / "rest").read_bytes()[8 + length :]
+    (folder / "rest").unlink()
+    size = 8 if dtype == "F4" else 16
+    header["cc_projection.bias"] = {
+        "dtype": dtype,
+        "shape": [16],
+        "data_offsets": [len(data), len(data) + size],
+    }
+    single(folder, header, data + bytes(size)).replace(folder / "model.safetensors")
+    assert "quantised exports are not supported" in refusal(folder)
 
 
 def changed(folder: Path, change) -> Path:
@@ -411,14 +484,14 @@ VAE_PARAMS = "model/params/first_stage_config/params"
         ("model/params/linear_end", 0.02, "noise schedule"),
         ("model/params/linear_end", "twelve", "not the YAML"),
         ("model/params/beta_schedule", "cosine", "beta_schedule cosine"),
-        ("model/params/image_size", "x" * 10**5, "not the YAML"),
+        ("model/params/image_size", "x" * 10**4, "not the YAML"),
         ("model/params/image_size", 10**9, "image_size"),
         ("model/params/unet_config", None, "not the YAML"),
         (f"{UNET_PARAMS}/model_channels", 64, "wrongly shaped"),
         (f"{UNET_PARAMS}/model_channels", "32", "model_channels"),
         (f"{UNET_PARAMS}/channel_mult", [1] * 100, "channel_mult"),
         (f"{UNET_PARAMS}/channel_mult", [1, 2, 4], "do not fit"),
-        (f"{UNET_PARAMS}/num_res_blocks", 0, "do not fit"),
+        (f"{UNET_PARAMS}/num_res_blocks", 0, "layers_per_block must be"),
         (f"{UNET_PARAMS}/num_res_blocks", 3, "do not fit"),
         (f"{UNET_PARAMS}/in_channels", 4, "another model"),
         (f"{UNET_PARAMS}/num_classes", 10, "num_classes"),
@@ -572,6 +645,18 @@ def test_a_placeholder_is_no_weight(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, module.__name__, module)
     path = written(tmp_path, {"state_dict": {"w": module.Odd}})
     assert "w is no tensor" in refusal(path)
+
+
+def test_a_file_of_another_byte_order(tmp_path, monkeypatch):
+    """Its numbers would be read backwards."""
+    path = written(tmp_path, {"state_dict": {"w": torch.ones(2)}})
+    other = "big" if sys.byteorder == "little" else "little"
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, other if name.endswith("/byteorder") else data)
+    assert "another byte order" in refusal(path)
 
 
 def test_a_tensor_larger_than_the_file(tmp_path):

@@ -186,6 +186,74 @@ def test_a_file_where_the_output_folder_should_be(run, tmp_path):
     refused(run("generate-360", CHAIR, "--out", tmp_path / "out", *QUICK), tmp_path / "out")
 
 
+NAMES = [
+    "Blå stolar \u6905\u5b50 \U0001f600 'x'.png".encode(),
+    b"no UTF-8 \xff\xfe.png",
+    b"x" * 251 + b".png",
+    b"--out=\x1b[2J two\nlines [red]markup[bold].png",
+]
+
+
+def test_any_name_of_a_photo(tmp_path):
+    """One process for all: folders are named alike, and of damaged ones each line names one."""
+    names = [os.fsdecode(name) for name in NAMES]
+    for name in names:
+        (tmp_path / name).write_bytes(CHAIR.read_bytes())
+    command = [sys.executable, "-m", "viewfusion", "generate-360", "--views", "2", "--out", "out", *QUICK]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.run([*command, "--", *names], cwd=tmp_path, env=environment, capture_output=True)
+    assert process.returncode == 0, process.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {Path(name).stem for name in names}
+    for name in names:
+        manifest = json.loads((tmp_path / "out" / Path(name).stem / "manifest.json").read_text())
+        assert manifest["input"]["file"] == name
+        (tmp_path / name).write_bytes(CHAIR.read_bytes()[:3000])
+    process = subprocess.run([*command, "--", *names], cwd=tmp_path, env=environment, capture_output=True)
+    lines = process.stderr.splitlines()
+    assert process.returncode == 2
+    assert len(lines) == len(names) + 1
+    assert all(line.startswith(b"error: ") for line in lines)
+    assert b"4 of 4 photos failed" in lines[-1]
+    assert b"two\\nlines [red]markup[bold].png: cannot be read" in process.stderr
+    assert b"\x1b" not in process.stderr
+
+
+def bad_inputs(folder: Path, tiny_checkpoint: tuple[Path, Path]) -> dict[str, list[str]]:
+    """The options of a run for each kind of bad file, by the name of the file at fault."""
+    import test_pickles
+
+    folder.mkdir()
+    (folder / "page.ckpt").write_text("<!DOCTYPE html><title>404</title>")
+    (folder / "notes.ckpt").write_text("weights are on the other disk")
+    (folder / "cut.ckpt").write_bytes(tiny_checkpoint[0].read_bytes()[:100_000])
+    test_pickles.written(
+        folder / "evil.ckpt", test_pickles.checkpoint(beside=test_pickles.GADGETS["os.system"])
+    )
+    (folder / "tags.yaml").write_text("views: !!python/object/apply:os.system ['touch CANARY']")
+    (folder / "bool.yaml").write_text("views: !!bool many")
+    (folder / "model.yaml").write_text("model: !!python/name:os.system")
+    (folder / "empty").mkdir()
+    (folder / "b\u00e4d \u6905.png").write_text("no picture")
+    options = {
+        name: ["--checkpoint", name] for name in ("page.ckpt", "notes.ckpt", "cut.ckpt", "evil.ckpt", "empty")
+    }
+    options |= {name: ["--preset", name] for name in ("tags.yaml", "bool.yaml")}
+    options["model.yaml"] = ["--checkpoint", str(tiny_checkpoint[0]), "--config", "model.yaml"]
+    return options | {"b\u00e4d \u6905.png": []}
+
+
+def test_bad_files_of_every_kind(run, tmp_path, monkeypatch, tiny_checkpoint):
+    options = bad_inputs(tmp_path / "in", tiny_checkpoint)
+    monkeypatch.chdir(tmp_path / "in")
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    for name, arguments in options.items():
+        photo = CHAIR if arguments else name
+        result = run("generate-360", photo, "--out", tmp_path / "out", *arguments)
+        refused(result, name)
+        assert len(result[2].splitlines()) == 1, result[2]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
 def test_two_photos_of_one_name(run, tmp_path):
     (tmp_path / "a").mkdir()
     other = tmp_path / "a/chair.png"

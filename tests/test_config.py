@@ -140,6 +140,7 @@ def test_unknown_keys_are_refused_with_the_nearest_known_one(override, words):
         ("elevation_deg=" + "1" * 5000, "not YAML"),
         ("radius=0x" + "f" * 9000, "too large"),
         ("vi\news=3", "unknown key"),
+        ("sampling.solver=" + "m" * 5000, "sampling.solver must be one of"),
     ],
 )
 def test_values_of_another_type_are_refused(override, words):
@@ -243,7 +244,7 @@ BOMB = "a: &a [1, 1]\n" + "\n".join(f"{b}: &{b} [*{a}, *{a}]" for a, b in zip("a
         (b"sampling: &s {eta: *s}", "aliases"),
         (b"[" * 5000, "nested too deeply"),
         (b"sampling: {eta: " + b"[" * 400 + b"]" * 400 + b"}", "sampling.eta must be a number"),
-        (b"- " * 3000 + b"a", "not YAML"),
+        (b"- " * 3000 + b"a", "nested too deeply"),
         (b"#" * 2**19, "too large"),
         (b"\x00\x01\x02", "not YAML"),
         (b"\x89PNG\r\n\x1a\n\xff", "not a YAML file"),
@@ -256,7 +257,15 @@ BOMB = "a: &a [1, 1]\n" + "\n".join(f"{b}: &{b} [*{a}, *{a}]" for a, b in zip("a
         (b"views: ${seed}", "views must be a number"),
         (b"views: {a: 1}", "views must be a number"),
         (b"views: !!binary aGk=", "views must be a number"),
-        (b"views: 1", "views must be 2 to 1000"),
+        (b"views: 1", "odd.yaml: views must be 2 to 1000"),
+        # PyYAML's constructors raise KeyError, IndexError, AttributeError and OverflowError over these.
+        (b"views: !!bool many", "not YAML"),
+        (b"views: !!int ''", "not YAML"),
+        (b"radius: !!float '_'", "not YAML"),
+        (b"views: !!timestamp soon", "not YAML"),
+        (b"radius: " + b"1:" * 400 + b"1.5", "not YAML"),
+        (b"radius: " + b"1:" * 9000 + b"1", "too large a number"),
+        (b"0x" + b"f" * 900 + b": 1", "too large a number"),
     ],
 )
 def test_a_file_that_is_no_preset_is_refused(tmp_path, monkeypatch, content, words):

@@ -135,3 +135,11 @@ def test_refusals() -> None:
         frame(np.zeros((30, 30, 4), np.uint8), 64)
     with pytest.raises(ViewFusionError, match="a line of 2000000 x 4 pixels"):
         frame(np.full((2_000_000, 4, 4), 255, np.uint8), 64)
+
+
+def test_an_object_too_faint_to_frame_is_refused():
+    """A few see-through pixels far apart: averaged over a frame's pixels nothing of them is left."""
+    rgba = np.zeros((300, 300, 4), np.uint8)
+    rgba[::30, ::30] = (9, 9, 9, 2)
+    with pytest.raises(ViewFusionError, match="so faint that nothing of it is left at 16 pixels"):
+        frame(rgba, 16)

@@ -158,6 +158,66 @@ def test_first_frame_of_an_animation(tmp_path: Path, suffix: str) -> None:
     assert corners(read_image(tmp_path / f"a.{suffix}"))[0] == RED
 
 
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tiff"])
+def test_an_animation_is_said_to_be_one(tmp_path: Path, suffix: str) -> None:
+    pixels = np.full((80, 80, 3), 250, np.uint8)
+    pixels[8:72, 8:72] = RED
+    first, path = Image.fromarray(pixels), tmp_path / f"a.{suffix}"
+    first.save(path, save_all=True, append_images=[first.rotate(45), first.rotate(30)])
+    remark = "the file holds several pictures; the first one is used"
+    assert prepare_image(path, 32).warnings[0] == remark
+    with Image.open(path) as opened:
+        assert prepare_image(opened, 32).warnings[0] == remark
+    first.save(path)
+    assert remark not in prepare_image(path, 32).warnings
+
+
+def test_a_camera_that_stores_two_pictures_is_not_warned_of(tmp_path: Path) -> None:
+    """MPO: what phones write as .jpg, with a depth map or a preview behind the photo."""
+    photo = Image.open(PHOTOS / "bottle_on_white.jpg")
+    photo.copy().save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[photo.reduce(2)])
+    with Image.open(tmp_path / "a.jpg") as opened:
+        assert opened.format == "MPO"
+    whole = prepare_image(PHOTOS / "bottle_on_white.jpg", 64)
+    assert prepare_image(tmp_path / "a.jpg", 64).warnings == whole.warnings
+
+
+def test_palette_with_an_alpha_per_colour(tmp_path: Path) -> None:
+    image = Image.new("P", (20, 16))
+    image.putpalette([10, 20, 30, 200, 100, 50, 7, 8, 9])
+    image.paste(1, (0, 0, 10, 16))
+    image.paste(2, (0, 0, 5, 16))
+    image.save(tmp_path / "a.png", transparency=bytes([0, 128, 255]))
+    row = [tuple(int(level) for level in pixel) for pixel in read_image(tmp_path / "a.png")[0, [0, 5, 19]]]
+    assert row == [(7, 8, 9, 255), (200, 100, 50, 128), (10, 20, 30, 0)]
+
+
+def test_grey_png_with_one_transparent_level(tmp_path: Path) -> None:
+    """Of 16 bits: the level named by tRNS is see-through, its neighbour is not."""
+    row = b"\0" + struct.pack(">2H", 257 * 40, 257 * 41) * 10
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 20, 16, 8, 0, 0, 0, 0)),
+        (b"tRNS", struct.pack(">H", 40)),
+        (b"IDAT", zlib.compress((b"\0" + bytes([40, 41]) * 10) * 16)),
+        (b"IEND", b""),
+    ]
+    (tmp_path / "a.png").write_bytes(png(chunks))
+    assert read_image(tmp_path / "a.png")[0, :2].tolist() == [[40, 40, 40, 0], [41, 41, 41, 255]]
+    chunks[0:1] = [(b"IHDR", struct.pack(">IIBBBBB", 20, 16, 16, 0, 0, 0, 0))]
+    chunks[1:3] = [(b"IDAT", zlib.compress(row * 16))]
+    (tmp_path / "b.png").write_bytes(png(chunks))
+    assert read_image(tmp_path / "b.png")[0, :2].tolist() == [[40, 40, 40, 255], [41, 41, 41, 255]]
+
+
+def test_cmyk_by_hand(tmp_path: Path) -> None:
+    """Without a profile: red is what cyan and black leave of white, (1 - c)(1 - k)."""
+    path = tmp_path / "a.tiff"
+    Image.new("CMYK", (20, 16), (51, 0, 255, 102)).save(path)
+    red, green, blue, alpha = (int(level) for level in read_image(path)[0, 0])
+    # 0.8 * 0.6 = 0.48 -> 122.4, 1 * 0.6 -> 153, 0; Pillow rounds each product.
+    assert (red, green, blue, alpha) == pytest.approx((122, 153, 0, 255), abs=1)
+
+
 def test_refuses_what_is_no_image_file(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path / "none.png")
     (tmp_path / "folder.png").mkdir()
@@ -201,6 +261,51 @@ def test_refuses_text_bombs(tmp_path: Path) -> None:
     text = (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(30_000_000)))
     (tmp_path / "a.png").write_bytes(png([header, text, (b"IEND", b"")]))
     assert "cannot be read" in refusal(tmp_path / "a.png") or "not an image" in refusal(tmp_path / "a.png")
+
+
+def test_refuses_icons_that_hold_more_than_they_say(tmp_path: Path) -> None:
+    """48 x 48 by its header, 169 megapixels once it is decoded."""
+    Image.new("1", (13_000, 13_000), 1).save(tmp_path / "large.png")
+    large = (tmp_path / "large.png").read_bytes()
+    entry = struct.pack("<4B2H2I", 48, 48, 0, 0, 1, 32, len(large), 22)
+    (tmp_path / "a.ico").write_bytes(struct.pack("<3H", 0, 1, 1) + entry + large)
+    assert "give a PNG" in refusal(tmp_path / "a.ico")
+
+
+def test_refuses_a_jpeg_of_endless_scans(tmp_path: Path) -> None:
+    """75 bytes make a decoder go over all pixels once more: a few MB would cost an hour."""
+    path = tmp_path / "a.jpg"
+    Image.fromarray(quadrants()).save(path, progressive=True)
+    data = path.read_bytes()
+    assert corners(read_image(path)) == [RED, GREEN, BLUE, WHITE]
+    last = data.rindex(b"\xff\xda")
+    path.write_bytes(data[:last] + data[last:-2] * 300 + data[-2:])
+    assert "200 scans" in refusal(path)
+    # Where two blocks of what is counted meet, nothing is counted twice or missed.
+    path.write_bytes(data[:last] + data[last:-2] * 150 + data[-2:])
+    assert corners(read_image(path)) == [RED, GREEN, BLUE, WHITE]
+
+
+def test_refuses_a_file_too_large_for_any_picture(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(quadrants()).save(path)
+    with path.open("rb+") as file:
+        file.truncate(2**30 + 1)  # a hole, which takes no space
+    assert "too large" in refusal(path)
+
+
+def test_absurd_demands_for_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged chunk of 2 GB ended in a MemoryError where there was less."""
+    path = tmp_path / "a.png"
+    Image.fromarray(quadrants()).save(path)
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "convert", full)
+    assert "in the memory there is" in refusal(path)
+    with pytest.raises(ViewFusionError, match=r"image: cannot be read in the memory"):
+        rgba_from_pil(Image.fromarray(quadrants()))
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "bmp", "tiff"])

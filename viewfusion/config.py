@@ -125,11 +125,20 @@ def load_config(preset: str | Path = "balanced", overrides: Iterable[str] = ()) 
     from omegaconf import OmegaConf
 
     path = _preset_path(preset)
-    layers = [(path.name, read_yaml(path, "preset YAML", "--preset"))]
-    layers += [(repr(override[:80]), _from_override(override)) for override in overrides]
-    merged = OmegaConf.structured(Config())
-    for source, values in layers:
-        merged = _merged(merged, values, source)
+    merged = _merged(OmegaConf.structured(Config()), read_yaml(path, "preset YAML", "--preset"), path.name)
+    try:
+        _validated(merged)
+    except ViewFusionError as error:
+        raise ViewFusionError(f"{path.name}: {error}") from None
+    for override in overrides:
+        merged = _merged(merged, _from_override(override), repr(override[:80]))
+    return _validated(merged)
+
+
+def _validated(merged: Any) -> Config:
+    """The OmegaConf ``merged`` as what it describes, checked."""
+    from omegaconf import OmegaConf
+
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
     config.validate()
@@ -220,8 +229,6 @@ def _check_keys(values: dict, kind: type, source: str, prefix: str = "") -> None
         # OmegaConf would leave out "???" and look "${...}" up, in the environment too.
         elif isinstance(value, str) and (value == "???" or "${" in value):
             raise ViewFusionError(f"{source}: {name} must be a number or a word, got {value[:80]!r}")
-        elif isinstance(value, int) and abs(value) >= 2**64:
-            raise ViewFusionError(f"{source}: {name} is too large a number")
 
 
 def _check_types(config: Any, prefix: str = "") -> None:
@@ -246,11 +253,11 @@ def _fields(kind: type) -> list[str]:
 
 def _need(good: bool, name: str, value: object, wanted: str) -> None:
     if not good:
-        raise ViewFusionError(f"{name} must be {wanted}, got {value}")
+        raise ViewFusionError(f"{name} must be {wanted}, got {str(value)[:80]}")
 
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ViewFusionError(
-            f"{name} must be one of {', '.join(known)}, got {value!r}{did_you_mean(value, known)}"
+            f"{name} must be one of {', '.join(known)}, got {value[:80]!r}{did_you_mean(value, known)}"
         )

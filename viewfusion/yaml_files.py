@@ -13,12 +13,22 @@ import yaml
 
 from viewfusion.errors import ViewFusionError
 
-_MOST_BYTES = 2**18
+_MOST_BYTES = 2**16  # what the slowest text of this length costs is seconds
 _MOST_BRACKETS = 500  # the parser's time grows with the square of their number
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping, of which PyYAML would keep the last."""
+    """Refuses aliases, a key that stands twice in one mapping (PyYAML keeps the last) and endless numbers."""
+
+    def fetch_alias(self) -> None:
+        # A few aliases of aliases fill any memory, and no file of ours or of Zero123's has one.
+        raise yaml.YAMLError("aliases (*name) are not read, write the values out")
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        value = super().construct_object(node, deep)
+        if isinstance(value, int) and abs(value) >= 2**64:  # some could not even be printed
+            raise yaml.YAMLError("too large a number")
+        return value
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         mapping = super().construct_mapping(node, deep)
@@ -57,12 +67,9 @@ def parse_yaml(text: str, source: str, remedy: str) -> Any:
     if text.count("[") + text.count("{") > _MOST_BRACKETS:
         raise ViewFusionError(f"{source}: nested too deeply; {remedy}")
     try:
-        # A few aliases of aliases fill any memory, and no file of ours or of Zero123's has one.
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=_Loader)):
-            raise ViewFusionError(f"{source}: YAML aliases (*name) are not read; write the values out")
         return yaml.load(text, Loader=_Loader)
-    except ViewFusionError:
-        raise
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+    except RecursionError as error:
+        raise ViewFusionError(f"{source}: nested too deeply; {remedy}") from error
+    except Exception as error:  # the constructors of !!int and others raise what they stumble over
         reason = (getattr(error, "problem", None) or str(error)).partition("\n")[0][:100]
         raise ViewFusionError(f"{source}: not YAML of plain values ({reason}); {remedy}") from error

@@ -13,7 +13,14 @@ from PIL import Image
 from ..errors import ViewFusionError
 from .cutout import Cutout, cut_out
 from .framing import FRAME_FRACTION, frame
-from .images import over_white, read_image, rgba_from_array, rgba_from_pil
+from .images import (
+    opened_image,
+    over_white,
+    picture_remarks,
+    read_image,
+    rgba_from_array,
+    rgba_from_pil,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -62,17 +69,23 @@ def prepare_image(source: str | Path | Image.Image | np.ndarray, size: int) -> P
         ViewFusionError: the source is no usable image, its background is not removed and not plain and light,
             or ``size`` is below 8.
     """
+    name = "image"
+    remarks: tuple[str, ...] = ()
     if isinstance(source, np.ndarray):
-        name, rgba = "image", rgba_from_array(source)
+        rgba = rgba_from_array(source)
     elif isinstance(source, Image.Image):
-        name, rgba = "image", rgba_from_pil(source)
+        rgba, remarks = rgba_from_pil(source), picture_remarks(source)
     elif isinstance(source, str | os.PathLike):
-        name, rgba = str(source), read_image(source)
+        name = str(source)
+        with opened_image(source) as image:
+            rgba, remarks = rgba_from_pil(image, name), picture_remarks(image)
     else:
         kind = type(source).__name__
         raise ViewFusionError(f"expected a path, a Pillow image or a uint8 array, got {kind}")
     try:
         cutout = cut_out(rgba)
-        return PreparedImage(frame(cutout.rgba, size), cutout.method, cutout.warnings)
+        return PreparedImage(frame(cutout.rgba, size), cutout.method, (*remarks, *cutout.warnings))
+    except MemoryError:
+        raise ViewFusionError(f"{name}: needs more memory than there is; reduce it") from None
     except ViewFusionError as error:
         raise ViewFusionError(f"{name}: {error}") from None

@@ -29,8 +29,8 @@ def frame(rgba: np.ndarray, size: int, fraction: float = FRAME_FRACTION) -> np.n
     colour hidden under transparent pixels. Alpha in and out is straight; where it is 0 the colour is 0.
 
     Raises:
-        ViewFusionError: ``rgba`` is fully transparent or its object a line, ``size`` is below 8 or
-            ``fraction`` outside (0, 1].
+        ViewFusionError: ``rgba`` is fully transparent, its object a line or too faint to show, ``size`` is
+            below 8 or ``fraction`` outside (0, 1].
     """
     if size < 8 or not 0 < fraction <= 1:
         raise ViewFusionError(f"expected size >= 8 and 0 < fraction <= 1, got {size} and {fraction}")
@@ -48,7 +48,10 @@ def frame(rgba: np.ndarray, size: int, fraction: float = FRAME_FRACTION) -> np.n
     crop = rgba[y0 : math.ceil(y + side) + 2, x0 : math.ceil(x + side) + 2]
     corner, side = ((x - x0) / factor, (y - y0) / factor), side / factor
     bands = [_resized(band, *corner, side, size) for band in _premultiplied(crop, factor)]
-    return _straight(np.stack(bands, axis=-1))
+    framed = _straight(np.stack(bands, axis=-1))
+    if not framed[..., 3].any():
+        raise ViewFusionError(f"the object is so faint that nothing of it is left at {size} pixels")
+    return framed
 
 
 def _object_box(alpha: np.ndarray) -> tuple[int, int, int, int]:

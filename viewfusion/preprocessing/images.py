@@ -1,4 +1,4 @@
-"""Reading images: any file Pillow opens goes in, (H, W, 4) uint8 straight-alpha sRGB RGBA comes out.
+"""Reading images: a file of a format photos come in goes in, (H, W, 4) uint8 straight-alpha sRGB RGBA out.
 
 Everything that can be wrong with a file somebody found or uploaded is found here, before any model is loaded.
 """
@@ -6,6 +6,8 @@ Everything that can be wrong with a file somebody found or uploaded is found her
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -19,6 +21,31 @@ MIN_SIDE = 16
 
 MAX_PIXELS = 50_000_000
 """Most pixels, read in the header before anything is decoded: 200 MB as RGBA, above any ordinary camera."""
+
+_FORMATS = [
+    "PNG",
+    "JPEG",
+    "MPO",
+    "WEBP",
+    "GIF",
+    "TIFF",
+    "BMP",
+    "DIB",
+    "PPM",
+    "TGA",
+    "JPEG2000",
+    "AVIF",
+    "HEIF",
+    "EPS",
+]
+"""What is tried; HEIF where a plugin reads it, EPS to be refused by its name. Of Pillow's other formats some
+(icons) hold pictures larger than they say."""
+
+_SEQUENCES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
+"""Formats whose further pictures are frames or pages; of a camera's MPO they belong to the first one."""
+
+_MOST_BYTES = 2**30  # no picture of 50 megapixels needs as many
+_MOST_SCANS = 200  # a JPEG is decoded anew for each; ordinary ones have 1 or about 10
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -40,21 +67,34 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Raises:
         ViewFusionError: the file is missing, a folder, empty, not an image, damaged, smaller than 16 pixels
-            a side, larger than 50 megapixels, or fully transparent.
+            a side, larger than 50 megapixels, fully transparent, or asks for more memory than there is.
     """
+    with opened_image(path) as image:
+        return rgba_from_pil(image, str(path))
+
+
+@contextmanager
+def opened_image(path: str | Path) -> Iterator[Image.Image]:
+    """The image file at ``path``, its header read and found sound; errors as of :func:`read_image`."""
     name = str(path)
     file = _existing_file(name)
     # Pillow warns about odd metadata and large headers: what matters of it is refused below, in our words.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(file) as image:
-                return rgba_from_pil(image, name)
+            Image.init()
+            formats = [kind for kind in _FORMATS if kind in Image.OPEN]
+            with Image.open(file, formats=formats) as image:
+                if image.format in ("JPEG", "MPO") and _scans(file) > _MOST_SCANS:
+                    raise ViewFusionError(
+                        f"{name}: has over {_MOST_SCANS} scans; save it as an ordinary JPEG"
+                    )
+                yield image
         except UnidentifiedImageError:
             raise ViewFusionError(f"{name}: not an image Pillow can open; give a PNG, JPEG or WebP") from None
         except Image.DecompressionBombError:
             raise _too_large(name) from None
-        except (ViewFusionError, MemoryError):
+        except ViewFusionError:
             raise
         except Exception as error:  # headers too can hold anything
             raise _damaged(name, error) from None
@@ -75,11 +115,18 @@ def rgba_from_pil(image: Image.Image, name: str = "image") -> np.ndarray:
         rgba = np.array(_upright(image))
     except ViewFusionError as error:
         raise ViewFusionError(f"{name}: {error}") from None
-    except MemoryError:
-        raise
     except Exception as error:  # on damaged data decoders raise whatever they stumble over
         raise _damaged(name, error) from None
     return _visible(rgba, name)
+
+
+def picture_remarks(image: Image.Image) -> tuple[str, ...]:
+    """What a person should know of how the loaded ``image`` was read."""
+    try:
+        several = image.format in _SEQUENCES and getattr(image, "is_animated", False)
+    except Exception:  # pictures after the first may be damaged
+        several = True
+    return ("the file holds several pictures; the first one is used",) if several else ()
 
 
 def rgba_from_array(array: np.ndarray, name: str = "image") -> np.ndarray:
@@ -120,6 +167,8 @@ def _existing_file(name: str) -> Path:
             raise ViewFusionError(f"{name}: not a regular file; give one image file")
         if file.stat().st_size == 0:
             raise ViewFusionError(f"{name}: the file is empty (0 bytes); export or copy it again")
+        if file.stat().st_size > _MOST_BYTES:
+            raise _too_large(name)
     except ViewFusionError:
         raise
     except (OSError, ValueError) as error:
@@ -127,7 +176,19 @@ def _existing_file(name: str) -> Path:
     return file
 
 
+def _scans(file: Path) -> int:
+    """How often a JPEG file goes over its pixels, or more: other data may hold the same bytes."""
+    count, last = 0, b""
+    with file.open("rb") as opened:
+        while chunk := opened.read(2**20):
+            count += (last + chunk).count(b"\xff\xda")
+            last = chunk[-1:]
+    return count
+
+
 def _damaged(name: str, error: Exception) -> ViewFusionError:
+    if isinstance(error, MemoryError):  # damaged files too ask for absurd amounts
+        return ViewFusionError(f"{name}: cannot be read in the memory there is; reduce it, or copy it again")
     reason = " ".join(str(error).split()) or type(error).__name__
     return ViewFusionError(f"{name}: cannot be read as an image ({reason}); export or copy it again")
 

@@ -29,7 +29,7 @@ from .model import Zero123, alphas_cumprod
 from .names import find_checkpoint
 from .safetensors_files import read_header
 from .untrusted import shown
-from .weights import WeightSource, load_weights
+from .weights import FLOATS, WeightSource, load_weights
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,11 @@ def _check_schedule(config: dict[str, Any], stored: torch.Tensor | None, path: P
         return
     expected = alphas_cumprod(config["scheduler"])
     # Wide enough for half-precision exports; another schedule differs by much more.
-    if stored.shape != expected.shape or not torch.allclose(stored.float(), expected, atol=2e-3):
+    if (
+        stored.dtype not in FLOATS
+        or stored.shape != expected.shape
+        or not torch.allclose(stored.float(), expected, atol=2e-3)
+    ):
         raise ViewFusionError(
             f"{path}: was trained with another noise schedule than its config states; "
             "give --config the YAML published beside it"

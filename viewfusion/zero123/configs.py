@@ -19,24 +19,23 @@ from .vq import is_vq
 
 KEYS = ("family", "image_size", "unet", "vae", "image_encoder", "scheduler")
 
-# Named here and not taken from CLIPVisionConfig, which also takes keys that make it fetch kernels.
-_IMAGE_ENCODER_KEYS = frozenset(
-    [
-        "hidden_size",
-        "intermediate_size",
-        "projection_dim",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "num_channels",
-        "image_size",
-        "patch_size",
-        "hidden_act",
-        "layer_norm_eps",
-        "attention_dropout",
-        "initializer_range",
-        "initializer_factor",
-    ]
-)
+# Named here, with a value of the kind each takes, and not read off CLIPVisionConfig, which also takes keys
+# that make it fetch kernels.
+_IMAGE_ENCODER: dict[str, Any] = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "projection_dim": 768,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "num_channels": 3,
+    "image_size": 224,
+    "patch_size": 14,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+    "attention_dropout": 0.0,
+    "initializer_range": 0.02,
+    "initializer_factor": 1.0,
+}
 _SCHEDULER_KEYS = frozenset(
     ["num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type"]
 )
@@ -44,13 +43,14 @@ _LARGEST = 4096
 _LARGEST_OF = {
     "image_size": 1024,
     "downsample_padding": 1,
-    "layers_per_block": 16,
-    "transformer_layers_per_block": 16,
+    "layers_per_block": 4,
+    "transformer_layers_per_block": 4,
     "num_hidden_layers": 64,
     "intermediate_size": 4 * _LARGEST,
     "num_train_timesteps": 100_000,
     "num_vq_embeddings": 2**18,
 }
+_PER_LEVEL = ("attention_head_dim", "layers_per_block", "transformer_layers_per_block")
 _LONGEST_LIST = 8
 _LONGEST_STRING = 64
 
@@ -66,33 +66,37 @@ def check_config(config: Any, origin: str) -> dict[str, Any]:
         )
     checked: dict[str, Any] = {"family": config["family"]}
     checked["image_size"] = _number(config["image_size"], "image_size", origin, integer=True, least=8)
-    for part, names in part_keys().items():
+    for part, kinds in part_keys().items():
         if not isinstance(config[part], Mapping):
             raise ViewFusionError(f"{origin}: {part} must be a mapping, got {brief(config[part])}")
-        vq = part == "vae" and is_vq(config[part])
-        names = VQ_KEYS if vq else names
-        complete = vq or part == "scheduler"
-        _check_keys(config[part], names, names if complete else (), f"{origin}: {part}")
-        checked[part] = {key: _plain(value, key, f"{origin}: {part}") for key, value in config[part].items()}
+        vq, where = part == "vae" and is_vq(config[part]), f"{origin}: {part}"
+        if vq:
+            kinds = {key: kinds.get(key) for key in VQ_KEYS}
+        _check_keys(config[part], kinds, kinds if vq or part == "scheduler" else (), where)
+        checked[part] = {key: _plain(value, key, where) for key, value in config[part].items()}
+        for key, value in checked[part].items():
+            _check_kind(value, kinds[key], key, where)
     _check_scheduler(checked["scheduler"], origin)
     _check_sizes(checked, origin)
     return checked
 
 
-def part_keys() -> dict[str, Collection[str]]:
-    """What the config of each part may name."""
+def part_keys() -> dict[str, Mapping[str, Any]]:
+    """What the config of each part may name, with a value of the kind it takes, where one is known."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
     return {
         "unet": _parameters(UNet2DConditionModel),
         "vae": _parameters(AutoencoderKL),
-        "image_encoder": _IMAGE_ENCODER_KEYS,
-        "scheduler": _SCHEDULER_KEYS,
+        "image_encoder": _IMAGE_ENCODER,
+        "scheduler": dict.fromkeys(_SCHEDULER_KEYS),
     }
 
 
-def _parameters(cls: type) -> frozenset[str]:
-    return frozenset(inspect.signature(cls.__init__).parameters) - {"self"}  # type: ignore[misc]
+def _parameters(cls: type) -> dict[str, Any]:
+    """What ``cls`` takes, with the defaults."""
+    parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    return {name: parameter.default for name, parameter in parameters.items() if name != "self"}
 
 
 def _check_keys(
@@ -121,6 +125,19 @@ def _plain(value: Any, key: str, origin: str, depth: int = 0) -> Any:
     raise ViewFusionError(f"{origin}: {key} is {brief(value)}, which no checkpoint of this format holds")
 
 
+def _check_kind(value: Any, example: Any, key: str, origin: str) -> None:
+    """Refuse what a network could be built from and not run with: a word for a number, -1 heads."""
+    if key in _PER_LEVEL:
+        for count in value if isinstance(value, list) else [value]:
+            _number(count, key, origin, integer=True, least=1)
+    elif isinstance(example, (bool, str)):
+        if type(value) is not type(example):
+            kind = "true or false" if isinstance(example, bool) else "a word"
+            raise ViewFusionError(f"{origin}: {key} must be {kind}, got {brief(value)}")
+    elif isinstance(example, (int, float)):
+        _number(value, key, origin, integer=isinstance(example, int), least=0)
+
+
 def _number(value: Any, key: str, origin: str, integer: bool = False, least: float | None = None) -> Any:
     """``value`` if it is a number (a whole one) between ``least`` and the largest of its key."""
     most = _LARGEST_OF.get(key, _LARGEST)
@@ -136,7 +153,8 @@ def _number(value: Any, key: str, origin: str, integer: bool = False, least: flo
 
 def _check_scheduler(scheduler: Mapping[str, Any], origin: str) -> None:
     where = f"{origin}: scheduler"
-    _number(scheduler["num_train_timesteps"], "num_train_timesteps", where, integer=True, least=1)
+    # A run may ask for as many steps as a thousand.
+    _number(scheduler["num_train_timesteps"], "num_train_timesteps", where, integer=True, least=1000)
     for key in ("beta_start", "beta_end"):
         value = scheduler[key]
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:

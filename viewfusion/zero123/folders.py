@@ -20,7 +20,7 @@ from viewfusion.errors import ViewFusionError
 
 from .configs import KEYS, check_config
 from .model import Zero123
-from .safetensors_files import OnBytes, read_header, shards_of_index, stored_weights, write_weights
+from .safetensors_files import OnBytes, damaged, read_header, shards_of_index, stored_weights, write_weights
 from .untrusted import shown
 from .weights import WeightSource, check_shapes, meta_model, model_weights
 
@@ -63,15 +63,22 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         ViewFusionError: the file is cut short or damaged.
     """
     source = stored_weights(path, [path])
-    return {name: source.fetch(name) for name in source.shapes}
+    try:
+        return {name: source.fetch(name) for name in source.shapes}
+    except Exception as error:  # types and shapes that safetensors states and torch has not
+        raise damaged(path, error) from error
 
 
 def read_json(path: Path) -> Any:
     """The content of a checkpoint's JSON file, which may be anything."""
     try:
-        if path.stat().st_size > _MOST_JSON_BYTES:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ViewFusionError(f"{path}: is no file; fetch the folder again")
+        with path.open("rb") as file:
+            content = file.read(_MOST_JSON_BYTES + 1)
+        if len(content) > _MOST_JSON_BYTES:
             raise ViewFusionError(f"{path}: too large for a {path.name}; fetch the folder again")
-        return _parsed(path.read_text(encoding="utf-8"), path)
+        return _parsed(content.decode("utf-8"), path)
     except FileNotFoundError as error:
         raise ViewFusionError(
             f"{path.parent}: has no {path.name}; give --checkpoint a viewfusion or diffusers checkpoint "

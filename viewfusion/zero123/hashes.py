@@ -31,6 +31,9 @@ def checkpoint_hash(path: str | os.PathLike[str]) -> str:
         if path.is_file():
             return file_hash(path)
         files = sorted(checkpoint_files(path), key=lambda file: file.relative_to(path).as_posix())
+        for file in files:
+            if file.exists() and not file.is_file():  # a pipe would be waited for
+                raise ViewFusionError(f"{file}: is no file; fetch the folder again")
         lines = "".join(f"{file.relative_to(path).as_posix()} {file_hash(file)}\n" for file in files)
     except OSError as error:
         raise ViewFusionError(

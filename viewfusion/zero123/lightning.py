@@ -1,16 +1,19 @@
 """Original checkpoints, untrusted: tensors out of a Lightning ``.ckpt`` without running anything in it.
 
 Enters: a path. Leaves: the ``state_dict`` as memory-mapped tensors; optimizer states are never read.
-Three walls stand one behind the other: every global the pickle names is listed first and must be on the
-short lists below; those that torch need not know become inert placeholders; torch's restricted unpickler
-does the reading.
+The archive's one pickle is read as data (see :mod:`.pickles`) and may name nothing but the short lists
+below; a tensor is made only where the archive holds all of its numbers.
 """
 
 from __future__ import annotations
 
 import collections
-import pickletools
+import math
+import mmap
+import struct
+import sys
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +21,27 @@ import torch
 
 from viewfusion.errors import ViewFusionError
 
+from .pickles import Global, StorageRecord, TensorRecord, UnsafePickleError, read_pickle
 from .untrusted import shown
+from .weights import MOST_TENSORS
 
-# What a file of plain tensors needs. Shorter than torch's own list, which holds for instance bytearray:
-# enough to fill the memory from a file of a few bytes.
+_DTYPES = {
+    "torch.DoubleStorage": torch.float64,
+    "torch.FloatStorage": torch.float32,
+    "torch.HalfStorage": torch.float16,
+    "torch.BFloat16Storage": torch.bfloat16,
+    "torch.LongStorage": torch.int64,
+    "torch.IntStorage": torch.int32,
+    "torch.ShortStorage": torch.int16,
+    "torch.CharStorage": torch.int8,
+    "torch.ByteStorage": torch.uint8,
+    "torch.BoolStorage": torch.bool,
+}
+# What a file of plain tensors names, and what its bookkeeping may: all of it is listed, none is ever called.
 _NEEDED = frozenset(
     [
+        *_DTYPES,
+        *(str(dtype) for dtype in _DTYPES.values()),
         "collections.OrderedDict",
         "torch._utils._rebuild_parameter",
         "torch._utils._rebuild_tensor",
@@ -33,31 +51,6 @@ _NEEDED = frozenset(
         "torch.serialization._get_layout",
         "_codecs.encode",
         "builtins.set",
-    ]
-    + [
-        f"torch.{kind}Storage"
-        for kind in ["Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool"]
-    ]
-    + [
-        f"torch.{kind}"
-        for kind in [
-            "float64",
-            "float32",
-            "float16",
-            "bfloat16",
-            "int64",
-            "int32",
-            "int16",
-            "int8",
-            "uint8",
-            "bool",
-        ]
-    ]
-)
-# Bookkeeping that real files hold beside the weights; never the real class, always a placeholder.
-_INERT_PACKAGES = ("pytorch_lightning", "lightning", "lightning_fabric", "omegaconf")
-_INERT_NAMES = frozenset(
-    [
         "typing.Any",
         "argparse.Namespace",
         "pathlib.PosixPath",
@@ -66,9 +59,26 @@ _INERT_NAMES = frozenset(
         "numpy._core.multiarray.scalar",
     ]
 )
+_BOOKKEEPING = ("pytorch_lightning", "lightning", "lightning_fabric", "omegaconf")
 _MOST_PICKLE_BYTES = 64 * 2**20
-_MOST_TENSORS = 20_000
+_MOST_DIMENSIONS = 8
 _AGAIN = "fetch it again, or give --checkpoint the right file"
+
+
+@dataclass(frozen=True)
+class _Archive:
+    """An opened ``.ckpt``: its one pickle, the entries that hold numbers, and the mapped file."""
+
+    pickled: bytes
+    storages: dict[str, zipfile.ZipInfo]
+    memory: mmap.mmap
+
+    def span(self, key: str) -> tuple[int, int]:
+        """Where in ``memory`` a storage begins, and of how many bytes it is."""
+        entry = self.storages[key]
+        # The entry's own header may be longer than the directory says.
+        name, extra = struct.unpack_from("<2H", self.memory, entry.header_offset + 26)
+        return entry.header_offset + 30 + name + extra, entry.file_size
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
@@ -82,43 +92,23 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
             known bookkeeping classes.
     """
     _check_kind(path)
-    wanted = _globals_in(path)
-    unknown = sorted(name for name in wanted if name not in _NEEDED and not _is_inert(name))
-    if unknown:
-        raise ViewFusionError(
-            f"{path}: refused: this pickle asks to run `{shown(unknown)}`, which no Zero123 checkpoint "
-            "needs; fetch the file from its authors"
-        )
-    inert: list[Any] = [(_placeholder(name), name) for name in sorted(wanted - _NEEDED)]
-    # What this process registered elsewhere must not take a placeholder's name.
-    registered = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()
     try:
-        with torch.serialization.safe_globals(inert):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # the unpickler raises many kinds over damaged files
-        raise ViewFusionError(f"{path}: a damaged checkpoint, cannot be read; {_AGAIN}") from error
-    finally:
-        torch.serialization.add_safe_globals(registered)
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
-    return _checked_state(state, path)
+        archive = _opened(path)
+        content = read_pickle(archive.pickled, _is_known)
+    except ViewFusionError:
+        raise
+    except UnsafePickleError as error:
+        raise ViewFusionError(
+            f"{path}: refused: its pickle {shown([error])}, as no Zero123 checkpoint does; "
+            "fetch the file from its authors"
+        ) from error
+    except Exception as error:  # zipfile and pickles raise many kinds over damaged files
+        raise ViewFusionError(f"{path}: cut short or damaged, cannot be read; {_AGAIN}") from error
+    return _tensors(_records(content, path), archive, path)
 
 
-def _is_inert(name: str) -> bool:
-    return name in _INERT_NAMES or name.partition(".")[0] in _INERT_PACKAGES
-
-
-def _placeholder(name: str) -> type:
-    """A class that takes whatever a pickle hands it and keeps none of it."""
-
-    def take_anything(self: Any, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    def make(cls: type, *args: Any, **kwargs: Any) -> Any:
-        return object.__new__(cls)
-
-    body = {"__new__": make, "__init__": take_anything, "__setstate__": take_anything}
-    return type(name.rpartition(".")[2], (), body)
+def _is_known(name: str) -> bool:
+    return name in _NEEDED or name.partition(".")[0] in _BOOKKEEPING
 
 
 def _check_kind(path: Path) -> None:
@@ -144,59 +134,96 @@ def _check_kind(path: Path) -> None:
     raise ViewFusionError(f"{path}: {found}; {_AGAIN}")
 
 
-def _globals_in(path: Path) -> set[str]:
-    """Every ``module.name`` that the file's pickle mentions, listed without unpickling."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            pickled = archive.read(_pickle_entry(archive, path))
-        found = set()
-        for opcode, argument, _ in pickletools.genops(pickled):
-            if opcode.name == "GLOBAL":
-                module, _, name = str(argument).partition(" ")
-                # As torch's unpickler reads the names Python 2 had.
-                found.add(
-                    f"{ {'__builtin__': 'builtins', 'copy_reg': 'copyreg'}.get(module, module) }.{name}"
-                )
-            elif opcode.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):
-                raise ViewFusionError(
-                    f"{path}: refused: this pickle names what it runs in a way torch never writes; "
-                    "fetch the file from its authors"
-                )
-    except ViewFusionError:
-        raise
-    except Exception as error:  # zipfile and pickletools raise many kinds over damaged files
-        raise ViewFusionError(f"{path}: cut short or damaged, cannot be read; {_AGAIN}") from error
-    return found
+def _opened(path: Path) -> _Archive:
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        pickle = _pickle_entry(archive, path)
+        root = pickle.filename.removesuffix("data.pkl")
+        order = root + "byteorder"
+        if order in archive.namelist() and archive.read(order) != sys.byteorder.encode():
+            raise ViewFusionError(
+                f"{path}: written on a machine of another byte order; save it again on this"
+            )
+        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        storages = {
+            entry.filename.removeprefix(f"{root}data/"): entry
+            for entry in archive.infolist()
+            if entry.filename.startswith(f"{root}data/")
+        }
+        return _Archive(archive.read(pickle), storages, memory)
 
 
-def _pickle_entry(archive: zipfile.ZipFile, path: Path) -> str:
-    """The name of the archive's one pickle; refuses archives torch could read differently from us."""
+def _pickle_entry(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+    """The archive's one pickle; refuses archives that torch would not write."""
     entries = archive.infolist()
     pickles = [
         entry for entry in entries if entry.filename.count("/") == 1 and entry.filename[-9:] == "/data.pkl"
     ]
     if len(pickles) != 1:
         raise ViewFusionError(f"{path}: a zip archive, but not one that torch saved; {_AGAIN}")
-    # torch finds entries without regard to case, zipfile takes the last of a name: no two may be alike.
+    # Of entries with one name (torch: in any case) each reader would take another.
     counts = collections.Counter(entry.filename.lower() for entry in entries)
     if max(counts.values()) > 1 or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise ViewFusionError(f"{path}: refused: an archive torch would not have written; {_AGAIN}")
     if pickles[0].file_size > _MOST_PICKLE_BYTES:
         raise ViewFusionError(f"{path}: refused: its pickle has {pickles[0].file_size} bytes; {_AGAIN}")
-    return pickles[0].filename
+    return pickles[0]
 
 
-def _checked_state(state: Any, path: Path) -> dict[str, torch.Tensor]:
-    """``state`` if it is a dictionary of names to plain tensors that are wholly in the file."""
-    if not isinstance(state, dict) or not state or len(state) > _MOST_TENSORS:
+def _records(content: Any, path: Path) -> dict[str, TensorRecord]:
+    """The names and tensors in what a pickle describes."""
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not state or len(state) > MOST_TENSORS:
         raise ViewFusionError(f"{path}: holds no state_dict; this looks like a checkpoint of another program")
     for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+        if not isinstance(name, str) or not isinstance(value, TensorRecord):
             raise ViewFusionError(
                 f"{path}: {shown([name])} is no tensor; this looks like a checkpoint of another program"
             )
-        plain = value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
-        # A stride of 0 lets one number in the file stand for any amount of memory.
-        if not plain or value.untyped_storage().nbytes() < value.numel() * value.element_size():
-            raise ViewFusionError(f"{path}: {shown([name])} is not stored as plain numbers; {_AGAIN}")
-    return {name: value.detach() for name, value in state.items()}
+    return state
+
+
+def _tensors(records: dict[str, TensorRecord], archive: _Archive, path: Path) -> dict[str, torch.Tensor]:
+    """The tensors that ``records`` state, over the archive's memory."""
+    state, numbers = {}, 0
+    for name, record in records.items():
+        try:
+            state[name] = _tensor(record, archive)
+        except Exception as error:  # what is stated can be of any type and size
+            raise ViewFusionError(
+                f"{path}: {shown([name])} is not stored as plain numbers; {_AGAIN}"
+            ) from error
+        numbers += state[name].numel() * state[name].element_size()
+    # Any number of weights may point at the same bytes, and would be copied one by one.
+    if numbers > 2 * len(archive.memory):
+        raise ViewFusionError(f"{path}: refused: states more weights than it holds; {_AGAIN}")
+    return state
+
+
+def _tensor(record: TensorRecord, archive: _Archive) -> torch.Tensor:
+    """One tensor; ValueError and others unless the archive holds every number of it."""
+    storage = record.storage
+    if not isinstance(storage, StorageRecord) or not isinstance(storage.kind, Global):
+        raise ValueError("no storage")
+    dtype = _DTYPES[storage.kind.name]
+    start, length = archive.span(storage.key)
+    size, stride = _counts(record.size), _counts(record.stride)
+    (offset,) = _counts((record.offset,))
+    if len(size) != len(stride) or len(size) > _MOST_DIMENSIONS:
+        raise ValueError("no shape")
+    if 0 in size:
+        return torch.empty(size, dtype=dtype)
+    end = offset + sum((count - 1) * step for count, step in zip(size, stride, strict=True)) + 1
+    # A stride of 0 lets one number in the file stand for any amount of memory.
+    if max(end, math.prod(size)) * dtype.itemsize > length or start + length > len(archive.memory):
+        raise ValueError("not wholly in the file")
+    start += offset * dtype.itemsize
+    return torch.frombuffer(archive.memory, dtype=dtype, count=end - offset, offset=start).as_strided(
+        size, stride
+    )
+
+
+def _counts(values: Any) -> tuple[int, ...]:
+    """``values`` if they are a tuple of whole numbers that memory could be made of."""
+    if not isinstance(values, tuple) or not all(type(v) is int and 0 <= v < 2**48 for v in values):
+        raise ValueError("no counts")
+    return values

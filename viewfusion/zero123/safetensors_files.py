@@ -22,7 +22,7 @@ from viewfusion.errors import ViewFusionError
 
 from .pages import release
 from .untrusted import shown
-from .weights import Shape, WeightSource, read_weight
+from .weights import MOST_TENSORS, Shape, WeightSource, read_weight
 
 _CODES = {
     torch.float64: "F64",
@@ -31,6 +31,7 @@ _CODES = {
     torch.bfloat16: "BF16",
 }
 _NAMES = {code: str(dtype)[6:] for dtype, code in _CODES.items()}
+_MOST_HEADER_BYTES = 16 * 2**20
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 OnBytes = Callable[[int], None]
@@ -56,18 +57,30 @@ def read_header(path: Path) -> Header:
 
     header = Header({}, {}, {})
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise ValueError("no file")
+        with path.open("rb") as start:
+            if int.from_bytes(start.read(8), "little") > _MOST_HEADER_BYTES:
+                raise ValueError("header too large")
         with safe_open(path, framework="pt", device="cpu") as file:
             header.metadata.update(file.metadata() or {})
-            for name in file.keys():  # noqa: SIM118 (the handle itself cannot be iterated)
+            names = list(file.keys())
+            if len(names) > MOST_TENSORS:
+                raise ValueError(f"{len(names)} tensors")
+            for name in names:
                 part = file.get_slice(name)
                 header.shapes[name] = tuple(part.get_shape())
                 header.dtypes[name] = _NAMES.get(part.get_dtype(), str(part.get_dtype()))
     except Exception as error:  # SafetensorError, and OSError over unreadable files
-        raise ViewFusionError(
-            f"{path}: cut short or damaged ({shown([error])}); fetch the checkpoint again "
-            "(with Git LFS: `git lfs pull`)"
-        ) from error
+        raise damaged(path, error) from error
     return header
+
+
+def damaged(path: Path, error: Exception) -> ViewFusionError:
+    return ViewFusionError(
+        f"{path}: cut short or damaged ({shown([error])}); fetch the checkpoint again "
+        "(with Git LFS: `git lfs pull`)"
+    )
 
 
 def stored_weights(origin: Path, files: Iterable[Path]) -> WeightSource:

@@ -21,6 +21,11 @@ from .untrusted import shown
 
 Shape = tuple[int, ...]
 
+MOST_TENSORS = 20_000
+"""More than any Zero123 has, its optimizer's among them; a list of millions would be walked for minutes."""
+
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
 
 @dataclass(frozen=True)
 class WeightSource:
@@ -133,7 +138,7 @@ def read_weight(source: WeightSource, name: str, dtype: torch.dtype) -> torch.Te
         raise ViewFusionError(
             f"{source.path}: {name} cannot be read ({shown([error])}); fetch the checkpoint again"
         ) from error
-    if not tensor.is_floating_point():
+    if tensor.dtype not in FLOATS:
         raise ViewFusionError(
             f"{source.path}: {name} holds {tensor.dtype} where floating-point numbers are wanted; "
             "quantised exports are not supported, use a float16 or float32 one"
