@@ -18,20 +18,25 @@ class ViewFusionError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(_UNPRINTABLE.sub(_escaped, message))
+        super().__init__(printable(message))
 
 
 class ViewFusionWarning(UserWarning):
     """Something was assumed that the user may know better; one line, which the command line prints."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(_UNPRINTABLE.sub(_escaped, message))
+        super().__init__(printable(message))
 
 
 def did_you_mean(wrong: object, known: Iterable[str]) -> str:
     """For instance "; did you mean 'views'?"; nothing where no known word is near."""
     near = difflib.get_close_matches(str(wrong)[:80], list(known), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def printable(text: str) -> str:
+    """``text`` on one line that a terminal shows and does not obey, whatever files are called."""
+    return _UNPRINTABLE.sub(_escaped, text)
 
 
 def _escaped(character: re.Match[str]) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from viewfusion.errors import printable
+
 
 def export_run(
     folder: Path,
@@ -32,4 +34,4 @@ def export_run(
         views = read_run(folder)
     with console.status(f"writing {len(views)} views"):
         export(views, to, path, playback)
-    console.print(f"{len(views)} views as {to} in {path}", markup=False, soft_wrap=True)
+    console.print(printable(f"{len(views)} views as {to} in {path}"), markup=False, soft_wrap=True)

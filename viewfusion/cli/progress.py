@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from viewfusion.errors import printable
+
 if TYPE_CHECKING:
     from viewfusion.fusion import Target
     from viewfusion.views import View
@@ -26,7 +28,7 @@ class SpinProgress:
         self.console, self.targets = console, targets
         self.costs = [len(t.references) + 1 if t.view not in finished else 0 for t in targets]
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("view {task.fields[view]}/{task.fields[views]} step {task.fields[step]}"),
             TimeElapsedColumn(),
@@ -35,7 +37,9 @@ class SpinProgress:
             console=console,
             disable=not console.is_terminal,
         )
-        self.task = self.bar.add_task(name, total=sum(self.costs), view=1, views=len(targets) + 1, step="-")
+        self.task = self.bar.add_task(
+            printable(name), total=sum(self.costs), view=1, views=len(targets) + 1, step="-"
+        )
 
     def __enter__(self) -> SpinProgress:
         self.bar.start()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rich.console import Console
 
 import viewfusion
-from viewfusion.errors import ViewFusionError
+from viewfusion.errors import ViewFusionError, printable
 
 from .photos import output_folders
 from .progress import SpinProgress
@@ -142,7 +142,7 @@ class Session:
         return True
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(printable(text), markup=False, soft_wrap=True)
 
     def _fingerprint(self, photo: Photo, wanted: Wanted, products: Products) -> dict[str, Any]:
         """All that decides a run's files: a folder made with another one is refused, the difference named."""
