@@ -15,7 +15,7 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -70,15 +70,9 @@ class _Archive:
     """An opened ``.ckpt``: its one pickle, the entries that hold numbers, and the mapped file."""
 
     pickled: bytes
-    storages: dict[str, zipfile.ZipInfo]
+    storages: dict[str, tuple[int, int]]
+    """Where in ``memory`` each begins, and of how many bytes it is."""
     memory: mmap.mmap
-
-    def span(self, key: str) -> tuple[int, int]:
-        """Where in ``memory`` a storage begins, and of how many bytes it is."""
-        entry = self.storages[key]
-        # The entry's own header may be longer than the directory says.
-        name, extra = struct.unpack_from("<2H", self.memory, entry.header_offset + 26)
-        return entry.header_offset + 30 + name + extra, entry.file_size
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
@@ -135,7 +129,7 @@ def _check_kind(path: Path) -> None:
 
 
 def _opened(path: Path) -> _Archive:
-    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+    with path.open("rb", buffering=0) as file, zipfile.ZipFile(file) as archive:
         pickle = _pickle_entry(archive, path)
         root = pickle.filename.removesuffix("data.pkl")
         order = root + "byteorder"
@@ -145,11 +139,21 @@ def _opened(path: Path) -> _Archive:
             )
         memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         storages = {
-            entry.filename.removeprefix(f"{root}data/"): entry
+            entry.filename.removeprefix(f"{root}data/"): (_start(file, entry), entry.file_size)
             for entry in archive.infolist()
             if entry.filename.startswith(f"{root}data/")
         }
         return _Archive(archive.read(pickle), storages, memory)
+
+
+def _start(file: BinaryIO, entry: zipfile.ZipInfo) -> int:
+    """Where an entry's bytes begin: its own header may be longer than the directory says.
+
+    Read from the file and not from its mapping, where a look brings in the neighbours' pages.
+    """
+    file.seek(entry.header_offset + 26)
+    name, extra = struct.unpack("<2H", file.read(4))
+    return entry.header_offset + 30 + name + extra
 
 
 def _pickle_entry(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
@@ -205,7 +209,7 @@ def _tensor(record: TensorRecord, archive: _Archive) -> torch.Tensor:
     if not isinstance(storage, StorageRecord) or not isinstance(storage.kind, Global):
         raise ValueError("no storage")
     dtype = _DTYPES[storage.kind.name]
-    start, length = archive.span(storage.key)
+    start, length = archive.storages[storage.key]
     size, stride = _counts(record.size), _counts(record.stride)
     (offset,) = _counts((record.offset,))
     if len(size) != len(stride) or len(size) > _MOST_DIMENSIONS:
