@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -187,9 +188,9 @@ class ViewFusionPipeline:
                 latents = finished[target.view][None]
             else:
                 source = noise(target) if noise else self._noise(target, config)
-                after = partial(self._after_step, on_step, callback_on_step_end, target, done, len(targets))
+                listeners = _Listeners(self, on_step, callback_on_step_end, target.view, done, len(targets))
                 latents, record = self._denoise(
-                    memory.conditions(target, pose), target, source, config, after
+                    memory.conditions(target, pose), target, source, config, listeners
                 )
             decoded = self.model.decode_latents(latents.to(self.model.device, self.model.dtype))
             pixels = decoded.float().clamp(-1, 1).cpu()
@@ -202,38 +203,16 @@ class ViewFusionPipeline:
         target: Target,
         noise: NoiseSource,
         config: Config,
-        after_step: Callable[[int, int, torch.Tensor, torch.Tensor], torch.Tensor | None],
+        listeners: _Listeners,
     ) -> tuple[torch.Tensor, ViewRecord]:
         """Latents (1, 4, h, w) of one target, and how they came about."""
         started, sampling = time.perf_counter(), config.sampling
         scheduler = make_scheduler(sampling.solver, self.model.scheduler_config, sampling.num_inference_steps)
         denoiser = FusedDenoiser(self._predict_noise, conditions, sampling.guidance_scale)
         steps = len(scheduler.timesteps)
-        latents = sample(denoiser, scheduler, noise, sampling.eta, partial(after_step, steps))
+        latents = sample(denoiser, scheduler, noise, sampling.eta, partial(listeners, steps))
         seconds = time.perf_counter() - started
         return latents, ViewRecord(target.references, target.weights, steps, denoiser.evaluations, seconds)
-
-    def _after_step(
-        self,
-        on_step: OnStep | None,
-        callback: OnStepEnd | None,
-        target: Target,
-        targets_done: int,
-        targets: int,
-        steps: int,
-        step: int,
-        timestep: torch.Tensor,
-        latents: torch.Tensor,
-    ) -> torch.Tensor | None:
-        """Tell whoever listens of one step; other latents to go on with, or None."""
-        told = (
-            callback(self, step - 1, timestep, {"latents": latents, "view": target.view})
-            if callback
-            else None
-        )
-        if on_step:
-            on_step(targets_done, targets, step, steps)
-        return told.get("latents") if told else None
 
     def _predict_noise(self, latents, timestep, tokens, cond_latents) -> torch.Tensor:
         # Solvers keep float32 whatever the network computes in: their rounding would add up over steps.
@@ -248,6 +227,30 @@ class ViewFusionPipeline:
             config.sampling.noise,
             self.model.device,
         )
+
+
+@dataclass(frozen=True)
+class _Listeners:
+    """Who is told of the steps of one target."""
+
+    pipeline: ViewFusionPipeline
+    on_step: OnStep | None
+    callback: OnStepEnd | None
+    view: int
+    targets_done: int
+    targets: int
+
+    def __call__(
+        self, steps: int, step: int, timestep: torch.Tensor, latents: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Tell of step ``step`` of ``steps``; other latents to go on with, or None."""
+        if self.on_step:
+            self.on_step(self.targets_done, self.targets, step, steps)
+        if self.callback is None:
+            return None
+        told = {"latents": latents, "view": self.view}
+        answer = self.callback(self.pipeline, step - 1, timestep, told)
+        return answer.get("latents") if answer else None
 
 
 def drawn_seed(generator: torch.Generator) -> int:
