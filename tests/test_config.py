@@ -12,7 +12,7 @@ from viewfusion.config import PRESETS, Config, FusionConfig, SamplingConfig, cha
 from viewfusion.errors import ViewFusionError
 from viewfusion.fusion import FusionRules
 from viewfusion.resources import resource_folder
-from viewfusion.solvers import SOLVERS
+from viewfusion.solvers import SOLVERS, SPACED
 
 
 def refusal(*overrides: str, preset="balanced") -> str:
@@ -319,6 +319,12 @@ def test_a_solver_that_draws_its_own_noise_shares_it():
         ViewFusionError, match=r"noise must be shared with the solver euler-ancestral, got ind"
     ):
         load_config("balanced", ["sampling.solver=euler-ancestral", "sampling.noise=independent"])
+
+
+@pytest.mark.parametrize("solver", [name for name in SOLVERS if name not in SPACED])
+def test_a_spacing_that_a_solver_cannot_have(solver):
+    with pytest.raises(ViewFusionError, match=f"sampling.spacing must be timesteps with the solver {solver}"):
+        load_config("balanced", [f"sampling.solver={solver}", "sampling.spacing=karras"])
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from viewfusion.fusion import ViewNoise, sample, view_generator
-from viewfusion.solvers import SOLVERS, make_scheduler, reference_timesteps
+from viewfusion.solvers import SOLVERS, SPACED, SPACINGS, make_scheduler, reference_timesteps
 
 SHAPE = (4, 64, 64)
 STOCHASTIC = ("dpm++-sde", "euler-ancestral")
@@ -28,12 +28,12 @@ def noise(seed=0, shape=SHAPE):
     return CountedNoise(view_generator(seed, 1), shape)
 
 
-def run(solver, steps, config, seed=0, eta=0.0):
+def run(solver, steps, config, seed=0, eta=0.0, spacing="timesteps"):
     """A sample of N(MEAN, SPREAD^2), whose best denoiser has a closed form, and its scheduler."""
-    scheduler = make_scheduler(solver, config, steps)
+    scheduler = make_scheduler(solver, config, steps, spacing)
 
     def denoiser(latents, timestep):
-        alpha = scheduler.alphas_cumprod[int(timestep)]
+        alpha = scheduler.alphas_cumprod[round(float(timestep))]
         variance = alpha * SPREAD**2 + 1 - alpha
         return (latents - alpha.sqrt() * MEAN) * (1 - alpha).sqrt() / variance
 
@@ -51,6 +51,38 @@ def test_more_steps_come_closer_to_the_exact_flow(solver, scheduler_config):
         errors.append((found - (MEAN + SPREAD * place)).abs().mean().item())
     assert errors[1] < 0.011
     assert errors[1] < errors[0] / 6
+
+
+@pytest.mark.parametrize("solver", SPACED)
+def test_karras_spacing_goes_down_to_the_least_noise(solver, scheduler_config):
+    """Of 15 even steps the last but one is at 0.27; by Karras it is at that of timestep 0, 0.029."""
+    least = (0.00085 / (1 - 0.00085)) ** 0.5
+    for spacing, last in (("timesteps", 0.265), ("karras", least)):
+        scheduler = make_scheduler(solver, scheduler_config, 15, spacing)
+        assert len(scheduler.timesteps) == 15
+        assert float(scheduler.sigmas[-2]) == pytest.approx(last, rel=0.01)
+        assert float(scheduler.sigmas[-1]) == 0
+    steps = scheduler.sigmas[:-1] ** (1 / 7)  # rho = 7: even in the seventh root
+    assert torch.allclose(steps.diff(), steps.diff().mean().expand(14), rtol=1e-3)
+
+
+@pytest.mark.parametrize("solver", ["dpm++", "unipc"])
+def test_karras_spacing_is_nearer_the_exact_flow_in_few_steps(solver, scheduler_config):
+    errors = []
+    for spacing in SPACINGS:
+        found, scheduler = run(solver, 15, scheduler_config, spacing=spacing)
+        alpha = scheduler.alphas_cumprod[999]
+        place = (noise().initial() - alpha.sqrt() * MEAN) / (alpha * SPREAD**2 + 1 - alpha).sqrt()
+        errors.append((found - (MEAN + SPREAD * place)).abs().mean().item())
+    assert errors[1] < errors[0] / 2
+
+
+@pytest.mark.parametrize(
+    ("solver", "spacing"), [("ddim", "karras"), ("euler-ancestral", "karras"), ("dpm++", "lu")]
+)
+def test_a_spacing_that_a_solver_cannot_have(solver, spacing, scheduler_config):
+    with pytest.raises(ValueError, match=f"has no spacing '{spacing}'"):
+        make_scheduler(solver, scheduler_config, 5, spacing)
 
 
 @pytest.mark.parametrize("solver", STOCHASTIC)

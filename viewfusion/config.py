@@ -30,6 +30,7 @@ class SamplingConfig:
 
     solver: str = "ddim"
     num_inference_steps: int = 50
+    spacing: str = "timesteps"
     guidance_scale: float = 3.0
     eta: float = 1.0
     noise: str = "shared"
@@ -59,7 +60,7 @@ class Config:
     def validate(self) -> None:
         """Raise :class:`ViewFusionError` for the first value that cannot work, naming it."""
         from viewfusion.fusion import NOISE_SHARING, WEIGHT_FORMS
-        from viewfusion.solvers import DRAWS_ITS_OWN_NOISE, SOLVERS
+        from viewfusion.solvers import DRAWS_ITS_OWN_NOISE, SOLVERS, SPACED, SPACINGS
 
         _check_types(self)
         sampling, fusion = self.sampling, self.fusion
@@ -90,6 +91,9 @@ class Config:
             _need(getattr(fusion, name) > 0, f"fusion.{name}", getattr(fusion, name), "more than 0")
         _choice("sampling.solver", sampling.solver, SOLVERS)
         _choice("sampling.noise", sampling.noise, NOISE_SHARING)
+        _choice("sampling.spacing", sampling.spacing, SPACINGS)
+        fits = sampling.spacing == "timesteps" or sampling.solver in SPACED
+        _need(fits, "sampling.spacing", sampling.spacing, f"timesteps with the solver {sampling.solver}")
         alone = sampling.solver in DRAWS_ITS_OWN_NOISE and sampling.noise != "shared"
         _need(not alone, "sampling.noise", sampling.noise, f"shared with the solver {sampling.solver}")
         _choice("fusion.weight_form", fusion.weight_form, WEIGHT_FORMS)

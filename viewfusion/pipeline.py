@@ -207,7 +207,9 @@ class ViewFusionPipeline:
     ) -> tuple[torch.Tensor, ViewRecord]:
         """Latents (1, 4, h, w) of one target, and how they came about."""
         started, sampling = time.perf_counter(), config.sampling
-        scheduler = make_scheduler(sampling.solver, self.model.scheduler_config, sampling.num_inference_steps)
+        scheduler = make_scheduler(
+            sampling.solver, self.model.scheduler_config, sampling.num_inference_steps, sampling.spacing
+        )
         denoiser = FusedDenoiser(self._predict_noise, conditions, sampling.guidance_scale)
         steps = len(scheduler.timesteps)
         latents = sample(denoiser, scheduler, noise, sampling.eta, partial(listeners, steps))

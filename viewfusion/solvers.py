@@ -29,7 +29,19 @@ DRAWS_ITS_OWN_NOISE = ("euler-ancestral",)
 """Solvers that take a generator and no step noise: one draw a step, shared by all references."""
 
 
-def make_scheduler(solver: str, scheduler_config: Mapping[str, Any], num_inference_steps: int) -> Any:
+SPACINGS = ("timesteps", "karras")
+"""Where the steps lie: evenly in the timesteps, or dense at low noise (Karras et al. 2022, equation 5)."""
+
+SPACED = ("dpm++", "dpm++-sde", "unipc", "euler")
+"""Solvers that take "karras"."""
+
+
+def make_scheduler(
+    solver: str,
+    scheduler_config: Mapping[str, Any],
+    num_inference_steps: int,
+    spacing: str = "timesteps",
+) -> Any:
     """A diffusers scheduler with its timesteps set.
 
     Args:
@@ -38,17 +50,23 @@ def make_scheduler(solver: str, scheduler_config: Mapping[str, Any], num_inferen
             timesteps of the released ViewFusion code, see :func:`reference_timesteps`).
         scheduler_config: :attr:`viewfusion.zero123.Zero123.scheduler_config`.
         num_inference_steps: as asked for; exactly so many are run, except by "ddim-reference".
+        spacing: one of :data:`SPACINGS`.
 
     Raises:
-        ValueError: an unknown solver.
+        ValueError: an unknown solver or spacing, or one that the solver cannot have.
     """
     import diffusers
 
     if solver not in _SOLVERS:
         raise ValueError(f"unknown solver {solver!r}; known: {', '.join(SOLVERS)}")
+    if spacing != "timesteps" and not (spacing == "karras" and solver in SPACED):
+        raise ValueError(f"{solver} has no spacing {spacing!r}")
     name, options = _SOLVERS[solver]
     # Trailing: start at the noisiest timestep, where x_T is pure noise, however few the steps.
     settings = {"timestep_spacing": "trailing", **options}
+    if spacing == "karras":
+        # The last noise but one is the network's least; trailing timesteps would stop short of it.
+        settings |= {"use_karras_sigmas": True, "timestep_spacing": "linspace"}
     scheduler = getattr(diffusers, name).from_config(dict(scheduler_config), **settings)
     scheduler.set_timesteps(num_inference_steps)
     if solver == "ddim-reference":

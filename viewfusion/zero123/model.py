@@ -164,13 +164,13 @@ class Zero123(nn.Module):
 
         Args:
             latents: (N, 4, h, w) noisy, scaled.
-            timestep: an int, or an (N,) or () tensor of whole numbers, in [0, 1000).
+            timestep: an int, or an (N,) or () tensor, in [0, 1000); rounded to whole ones.
             tokens: (N, 1, D) from :meth:`project`; zeros for the unconditional prediction.
             cond_latents: (N, 4, h, w) from :meth:`encode_cond_latents`; zeros for the unconditional one.
         """
         self._use("unet")
-        # Some solvers have their timesteps as floats.
-        timesteps = torch.as_tensor(timestep, device=latents.device).long().expand(len(latents))
+        # Some solvers have their timesteps as floats, and between those the network was trained on.
+        timesteps = torch.as_tensor(timestep, device=latents.device).round().long().expand(len(latents))
         output = self.unet(
             torch.cat([latents, cond_latents], dim=1), timesteps, encoder_hidden_states=tokens
         ).sample
