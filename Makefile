@@ -1,4 +1,4 @@
-# make demo   installs into .venv/ and turns a shipped photo into a 360 degree sequence in out/
+# make demo   installs into .venv/ and turns two shipped photos into 360 degree sequences in out/
 # make test   installs into .venv/, checks format, lint and types, and runs the tests
 PYTHON ?= python3
 VENV := .venv
@@ -8,8 +8,9 @@ READY := $(VENV)/.ready
 .PHONY: demo test install format clean
 
 demo: $(READY)
-	$(BIN)/viewfusion generate-360 data/real_images/bucket.png --views 16 --out out
-	@echo "Look at out/bucket/contact_sheet.png and out/bucket/turntable.gif"
+	$(BIN)/viewfusion generate-360 data/real_images/bucket.png data/real_images/chair.png \
+		--views 16 --preset fast sampling.guidance_scale=2 --out out
+	@echo "Look at contact_sheet.png and turntable.gif in out/bucket and out/chair"
 
 test: $(READY)
 	$(BIN)/ruff format --check .

@@ -55,6 +55,7 @@ def test_fast_departs_in_the_solver():
     assert departures(load_config("fast")) == {
         "sampling.solver": "dpm++",
         "sampling.num_inference_steps": 15,
+        "sampling.spacing": "karras",
     }
 
 

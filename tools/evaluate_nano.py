@@ -2,8 +2,10 @@
 
     python tools/evaluate_nano.py --checkpoint zero123-nano --objects 60 --out STATE/evaluation
 
-Writes ``results.json`` and ``sheet.png`` (per object: true views above, generated below). Compared with
-repeating the input view, and with guessing white. Dotted overrides change the preset.
+Writes ``results.json`` and ``sheet.png`` (per object: true views above, generated below). Pictures are
+compared with repeating the input view, and with guessing white; outlines (intersection over union of what
+is not white) with repeating the input's, and with the true ones of a turn the other way. Dotted overrides
+change the preset.
 """
 
 from __future__ import annotations
@@ -23,12 +25,28 @@ from viewfusion import Config, ViewFusionPipeline, load_config
 from viewfusion.preprocessing import PreparedImage
 
 SHOWN = 12
+NEARLY_WHITE = 235
+NAMES = (
+    "psnr",
+    "psnr_input_repeated",
+    "psnr_white",
+    "outline",
+    "outline_input_repeated",
+    "outline_other_way",
+)
 
 
 def psnr(ours: np.ndarray, truth: np.ndarray) -> float:
     """Decibels between (H, W, 3) uint8 images, data range 255; at most 60."""
     error = np.square(ours.astype(np.float64) - truth.astype(np.float64)).mean()
     return 60.0 if error == 0 else min(60.0, 10 * math.log10(255**2 / error))
+
+
+def outline_overlap(ours: np.ndarray, truth: np.ndarray) -> float:
+    """Intersection over union of what is not nearly white in (H, W, 3) uint8 images; 1 if nothing is."""
+    a, b = (image.min(-1) < NEARLY_WHITE for image in (ours, truth))
+    union = (a | b).sum()
+    return float((a & b).sum() / union) if union else 1.0
 
 
 def evaluate(pipeline: ViewFusionPipeline, seed: int, config: Config) -> tuple[list[dict], np.ndarray]:
@@ -46,6 +64,9 @@ def evaluate(pipeline: ViewFusionPipeline, seed: int, config: Config) -> tuple[l
             "psnr": psnr(view.rgb, truth[view.index]),
             "psnr_input_repeated": psnr(truth[0], truth[view.index]),
             "psnr_white": psnr(np.full_like(truth[0], 255), truth[view.index]),
+            "outline": outline_overlap(view.rgb, truth[view.index]),
+            "outline_input_repeated": outline_overlap(truth[0], truth[view.index]),
+            "outline_other_way": outline_overlap(view.rgb, truth[-view.index]),
         }
         for view in made[1:]
     ]
@@ -54,24 +75,26 @@ def evaluate(pipeline: ViewFusionPipeline, seed: int, config: Config) -> tuple[l
 
 
 def summary(rows: list[dict]) -> dict:
-    """Means over all views, with a 95 % bootstrap interval over objects of the gain over repeating."""
+    """Means over all views, with 95 % bootstrap intervals over objects of the gains."""
     seeds = sorted({row["seed"] for row in rows})
-    gains = np.array(
-        [np.mean([r["psnr"] - r["psnr_input_repeated"] for r in rows if r["seed"] == s]) for s in seeds]
-    )
-    draws = np.random.default_rng(0).choice(gains, (10000, len(gains))).mean(1)
-    names = ("psnr", "psnr_input_repeated", "psnr_white")
 
     def means(chosen: list[dict]) -> dict[str, float]:
-        return {name: round(float(np.mean([row[name] for row in chosen])), 2) for name in names}
+        return {name: round(float(np.mean([row[name] for row in chosen])), 3) for name in NAMES}
+
+    def gain(ours: str, other: str) -> dict[str, object]:
+        each = [np.mean([r[ours] - r[other] for r in rows if r["seed"] == seed]) for seed in seeds]
+        draws = np.random.default_rng(0).choice(each, (10000, len(each))).mean(1)
+        interval = [round(float(x), 3) for x in np.percentile(draws, [2.5, 97.5])]
+        return {"mean": round(float(np.mean(each)), 3), "interval_95": interval}
 
     azimuths = sorted({row["azimuth_deg"] for row in rows})
     by_azimuth = {a: means([row for row in rows if row["azimuth_deg"] == a]) for a in azimuths}
     return {
         "objects": len(seeds),
         **means(rows),
-        "gain_db": round(float(gains.mean()), 2),
-        "gain_95_db": [round(float(x), 2) for x in np.percentile(draws, [2.5, 97.5])],
+        "gain_db_over_repeating": gain("psnr", "psnr_input_repeated"),
+        "outline_gain_over_repeating": gain("outline", "outline_input_repeated"),
+        "outline_gain_over_the_other_way": gain("outline", "outline_other_way"),
         "by_azimuth_deg": by_azimuth,
     }
 
