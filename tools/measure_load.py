@@ -1,13 +1,14 @@
 """What loading a checkpoint costs in memory: one load in a fresh process, printed as JSON.
 
     python tools/measure_load.py CHECKPOINT
-    python tools/measure_load.py CHECKPOINT --dtype fp16 --cold
+    python tools/measure_load.py CHECKPOINT --dtype fp16 --family zero123 --cold
 
 All bytes are above those of the interpreter with every library imported. ``peak_bytes`` is the highest
 resident set (VmHWM). It has two kinds of pages, whose own peaks are sampled every 5 ms: ``peak_file_bytes``
 are pages of the mapped checkpoint, which the system may take back under pressure and read again;
 ``peak_anonymous_bytes`` are the process's own. ``disk_bytes`` says what was truly read with ``--cold``, which
-drops the file from the page cache first. Linux only.
+drops the file from the page cache first. Without ``--family`` a file of a published size is hashed, which reads
+all of it. Linux only.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel  # noqa: F401
 from transformers import CLIPVisionModelWithProjection  # noqa: F401
 
+from viewfusion.geometry import FAMILIES, Family
 from viewfusion.zero123 import find_checkpoint, load_zero123
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
@@ -77,14 +79,20 @@ def disk_bytes() -> int:
     return int(dict(line.split(": ") for line in lines)["read_bytes"])
 
 
-def measure(checkpoint: Path, config: Path | None, dtype: torch.dtype, cold: bool) -> dict[str, Any]:
+def measure(
+    checkpoint: Path,
+    config: Path | None,
+    dtype: torch.dtype,
+    cold: bool,
+    family: Family | None = None,
+) -> dict[str, Any]:
     if cold:
         drop_from_page_cache(checkpoint)
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew
     before, read, faults = memory(), disk_bytes(), resource.getrusage(resource.RUSAGE_SELF)
     started = time.perf_counter()
     with Peaks() as peaks:
-        model = load_zero123(checkpoint, config, dtype=dtype)
+        model = load_zero123(checkpoint, config, dtype=dtype, family=family)
     seconds = time.perf_counter() - started
     after = resource.getrusage(resource.RUSAGE_SELF)
     weights = sum(value.nbytes for value in model.state_dict().values())
@@ -114,8 +122,10 @@ def main() -> None:
     parser.add_argument("--config", type=Path, help="the model YAML beside a .ckpt of another size")
     parser.add_argument("--dtype", choices=DTYPES, default="fp32", help="of the weights in memory")
     parser.add_argument("--cold", action="store_true", help="drop the file from the page cache first")
+    parser.add_argument("--family", choices=FAMILIES, help="where the file does not say it")
     args = parser.parse_args()
-    result = measure(find_checkpoint(args.checkpoint), args.config, DTYPES[args.dtype], args.cold)
+    path = find_checkpoint(args.checkpoint)
+    result = measure(path, args.config, DTYPES[args.dtype], args.cold, args.family)
     print(json.dumps(result, indent=2))
 
 
