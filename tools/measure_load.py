@@ -7,8 +7,8 @@ All bytes are above those of the interpreter with every library imported. ``peak
 resident set (VmHWM). It has two kinds of pages, whose own peaks are sampled every 5 ms: ``peak_file_bytes``
 are pages of the mapped checkpoint, which the system may take back under pressure and read again;
 ``peak_anonymous_bytes`` are the process's own. ``disk_bytes`` says what was truly read with ``--cold``, which
-drops the file from the page cache first. Without ``--family`` a file of a published size is hashed, which reads
-all of it. Linux only.
+drops the file from the page cache first. Without ``--family`` a file of a published size is hashed, so that
+all of it is read. Linux only.
 """
 
 from __future__ import annotations
