@@ -144,12 +144,17 @@ class DiffusionModule(TimedModule):
         self.model = [model]  # in a list: its autoencoder is no part of this module's state
         self.images, self.poses = data
         self.latents = latents.to(model.device)
+        if settings.compile:
+            plain_attention(self.unet)
+            self.unet.compile()
 
     def loss(self) -> torch.Tensor:
         model, settings = self.model[0], self.settings
         rows, flip, source, targets = self.draw()
-        embeds = model.embed_images(self.input_images(rows, flip, source))
-        cond = self.latents[flip.long(), rows, source].float()
+        images, cond = self.blemish(
+            self.input_images(rows, flip, source), self.latents[flip.long(), rows, source].float()
+        )
+        embeds = model.embed_images(images)
         repeat = settings.targets_per_input
         rows, flip, source = (x.repeat_interleave(repeat) for x in (rows, flip, source))
         embeds, cond = embeds.repeat_interleave(repeat, 0), cond.repeat_interleave(repeat, 0)
@@ -180,12 +185,55 @@ class DiffusionModule(TimedModule):
         images = to_float(self.images[rows.cpu(), source.cpu()]).to(self.device)
         return torch.where(flip[:, None, None, None], images.flip(-1), images)
 
+    def blemish(self, images: torch.Tensor, cond: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Speckle a share of the inputs: fused sampling shows the network its own imperfect views."""
+        count, device = len(images), images.device
+        chosen = torch.rand(count, 1, 1, 1, device=device) < self.settings.blemished_share
+        strength = chosen * torch.rand(count, 1, 1, 1, device=device) * self.settings.blemish
+        specks = torch.randn(count, 3, *cond.shape[-2:], device=device)
+        specks = functional.interpolate(specks, images.shape[-2:], mode="bilinear")
+        noise = torch.randn_like(cond) * cond.std()
+        return (images + strength * specks).clamp(-1, 1), cond + strength * noise
+
     def moves(self, rows, flip, source, targets) -> torch.Tensor:
         """(B, 4) Zero123 pose embeddings; a mirrored object turns the other way."""
         poses = self.poses.to(rows.device)
         change = poses[rows, targets] - poses[rows, source]
         azimuth = torch.where(flip, -change[:, 0], change[:, 0])
         return torch.stack([-change[:, 1], azimuth.sin(), azimuth.cos(), change[:, 2]], -1)
+
+
+class OneTokenAttention:
+    """Attention to a single token: its weight is 1 whatever asks, so the value is the answer.
+
+    Equal to the general formula bit for bit; what it leaves out (queries, keys) gets no gradient there either.
+    """
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None):
+        value = attn.to_out[0](attn.to_v(encoder_hidden_states))
+        return value.expand(-1, hidden_states.shape[1], -1)
+
+
+class PlainSelfAttention:
+    """Written out: at 256 positions a compiled product is faster on a CPU than the fused kernel in bfloat16."""
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None):
+        projections = (attn.to_q, attn.to_k, attn.to_v)
+        q, k, v = (
+            f(hidden_states).unflatten(-1, (attn.heads, -1)).transpose(1, 2) for f in projections
+        )
+        weights = (q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)).softmax(-1)
+        return attn.to_out[0]((weights @ v).to(q.dtype).transpose(1, 2).flatten(2))
+
+
+def plain_attention(unet: torch.nn.Module) -> None:
+    """Give ``unet`` attention that compiles well; with it a step takes about two thirds of the time."""
+    unet.set_attn_processor(
+        {
+            name: OneTokenAttention() if name.endswith("attn2.processor") else PlainSelfAttention()
+            for name in unet.attn_processors
+        }
+    )
 
 
 def draw_timesteps(count: int, alphas_cumprod: torch.Tensor, power: float) -> torch.Tensor:
