@@ -1,0 +1,28 @@
+"""Procedural objects and their renderer: the data zero123-nano learns from.
+
+``random_object(seed)`` makes an object, ``render`` and ``render_batch`` its pictures from poses of
+``viewfusion.geometry``; ``endless_batches`` makes both for as long as asked, on the device that trains.
+"""
+
+from .endless import endless_batches
+from .families import FAMILIES
+from .poses import random_poses
+from .random_object import HELD_OUT_SEEDS, random_object
+from .render import render, render_batch, render_scene
+from .scene import ProceduralObject, Scene, pack
+from .textures import load_photos
+
+__all__ = [
+    "FAMILIES",
+    "HELD_OUT_SEEDS",
+    "ProceduralObject",
+    "Scene",
+    "endless_batches",
+    "load_photos",
+    "pack",
+    "random_object",
+    "random_poses",
+    "render",
+    "render_batch",
+    "render_scene",
+]
