@@ -6,9 +6,9 @@
 
 from .endless import endless_batches
 from .families import FAMILIES
+from .generator import HELD_OUT_SEEDS, random_object
 from .poses import random_poses
-from .random_object import HELD_OUT_SEEDS, random_object
-from .render import render, render_batch, render_scene
+from .renderer import render, render_batch, render_scene
 from .scene import ProceduralObject, Scene, pack
 from .textures import load_photos
 

@@ -1,6 +1,6 @@
 """The vocabulary families are written in: add solids to a z-up scene that faces +x and stands at z = 0.
 
-Enters: a random generator. Leaves: lists of parts for ``random_object``. ``with b.mirrored():`` adds each
+Enters: a random generator. Leaves: lists of parts for ``generator.py``. ``with b.mirrored():`` adds each
 solid once more on the other side (y); ``with b.joined():`` lets solids flow into each other.
 """
 

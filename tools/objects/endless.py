@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from viewfusion.geometry import camera_to_world
 
+from .generator import HELD_OUT_SEEDS, random_object
 from .poses import random_poses
-from .random_object import HELD_OUT_SEEDS, random_object
-from .render import render_scene
+from .renderer import render_scene
 from .scene import Scene, pack
 
 

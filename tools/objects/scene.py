@@ -1,7 +1,6 @@
 """Objects as arrays, and many of them packed side by side for the renderer.
 
-A *group* is what one ray march meets: a single solid, or several joined smoothly. Groups meet each other
-with hard edges.
+Solids of one *group* flow together where they are near each other; groups meet with hard edges.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ import torch
 
 from .primitives import POWER, extent
 
-PRISM, SUPERQUADRIC, JOINED = 0, 1, 2
-FAR_AWAY = 50.0
+REACH = 4
+"""Times the smoothness, how near a solid must be to another to bend its surface by a visible amount."""
 
 
 @dataclass(frozen=True)
@@ -27,24 +26,22 @@ class ProceduralObject:
     centres: np.ndarray  # (P, 3)
     materials: np.ndarray  # (P, MATERIAL)
     groups: np.ndarray  # (P,) int64, from 0, ascending
-    smoothness: np.ndarray  # (G,) radius within which a group's solids flow together
+    smoothness: np.ndarray  # (G,) how softly a group's solids flow together
     light: np.ndarray  # (LIGHT,)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """B objects, padded: row P of every list of solids is a copy, far away; unused groups have no size."""
+    """B objects of up to P solids; a solid that is not there has a box without size."""
 
-    solids: torch.Tensor  # (B, P + 1, FIELDS)
-    rotations: torch.Tensor  # (B, P + 1, 3, 3) solid's frame -> world
-    centres: torch.Tensor  # (B, P + 1, 3)
-    materials: torch.Tensor  # (B, P + 1, MATERIAL)
-    members: torch.Tensor  # (B, G, K) solids of each group
-    kinds: torch.Tensor  # (B, G) PRISM, SUPERQUADRIC or JOINED
-    smoothness: torch.Tensor  # (B, G)
-    box_rotations: torch.Tensor  # (B, G, 3, 3) the frame of the box around each group -> world
-    box_centres: torch.Tensor  # (B, G, 3)
-    box_halves: torch.Tensor  # (B, G, 3)
+    solids: torch.Tensor  # (B, P, FIELDS)
+    rotations: torch.Tensor  # (B, P, 3, 3) solid's frame -> world
+    centres: torch.Tensor  # (B, P, 3)
+    materials: torch.Tensor  # (B, P, MATERIAL)
+    groups: torch.Tensor  # (B, P) int64, ascending
+    smoothness: torch.Tensor  # (B, P) of each solid's group
+    lows: torch.Tensor  # (B, P, 3) corners, in the solid's frame, of the box outside which it plays no part
+    highs: torch.Tensor  # (B, P, 3)
     lights: torch.Tensor  # (B, LIGHT)
 
     def to(self, device: torch.device | str) -> Scene:
@@ -53,57 +50,26 @@ class Scene:
 
 def pack(objects: list[ProceduralObject]) -> Scene:
     """The scene of ``objects``, on the CPU."""
-    solids = max(len(obj.solids) for obj in objects)
-    groups = max(len(obj.smoothness) for obj in objects)
-    largest = max(int(np.bincount(obj.groups).max()) for obj in objects)
-    rows = [_padded(obj, solids, groups, largest) for obj in objects]
-    return Scene(*(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)))
+    most = max(len(obj.solids) for obj in objects)
+    columns = zip(*(_columns(obj) for obj in objects), strict=True)
+    tables = [torch.from_numpy(np.stack([_fill(each, most) for each in column])) for column in columns]
+    return Scene(*tables, torch.from_numpy(np.stack([obj.light for obj in objects])))
 
 
-def _padded(obj: ProceduralObject, solids: int, groups: int, largest: int) -> tuple[np.ndarray, ...]:
-    """One object's entries of a Scene."""
-    count = len(obj.solids)
-    box = _group_boxes(obj)
-    sizes = np.bincount(obj.groups)
-    first = np.concatenate([[0], sizes.cumsum()[:-1]])
-    members = np.full((groups, largest), solids)
-    members[obj.groups, np.arange(count) - first[obj.groups]] = np.arange(count)
-    kinds = np.where(sizes > 1, JOINED, np.where(obj.solids[first, POWER] > 0, SUPERQUADRIC, PRISM))
-    return (
-        *(_fill(each, solids + 1, each[0]) for each in (obj.solids, obj.rotations)),
-        _fill(obj.centres, solids + 1, FAR_AWAY),
-        _fill(obj.materials, solids + 1),
-        members,
-        _fill(kinds, groups),
-        _fill(obj.smoothness, groups),
-        *(_fill(each, groups) for each in box),
-        obj.light,
-    )
-
-
-def _fill(array: np.ndarray, rows: int, value: float | np.ndarray = 0.0) -> np.ndarray:
-    """``array`` with rows of ``value`` below."""
-    filled = np.empty((rows, *array.shape[1:]), array.dtype)
-    filled[: len(array)], filled[len(array) :] = array, value
-    return filled
-
-
-def _group_boxes(obj: ProceduralObject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rotations (G, 3, 3), centres (G, 3) and half sizes (G, 3) of boxes around the groups.
-
-    A single solid's box is its own, turned as it is; that of a smooth join stands upright.
-    """
+def _columns(obj: ProceduralObject) -> tuple[np.ndarray, ...]:
+    """One object's entries of a Scene, less its light."""
+    smoothness = obj.smoothness[obj.groups] * (np.bincount(obj.groups) > 1)[obj.groups]
     low, high = extent(obj.solids).transpose(1, 0, 2)
-    middle = obj.centres + np.einsum("pij,pj->pi", obj.rotations, (low + high) / 2)
-    starts = np.flatnonzero(np.diff(obj.groups, prepend=-1))
-    single = np.bincount(obj.groups) == 1
-    world_low, world_high = world_extent(obj.solids, obj.rotations, obj.centres)
-    joined_low = np.minimum.reduceat(world_low, starts) - obj.smoothness[:, None]
-    joined_high = np.maximum.reduceat(world_high, starts) + obj.smoothness[:, None]
-    rotations = np.where(single[:, None, None], obj.rotations[starts], np.eye(3, dtype=np.float32))
-    centres = np.where(single[:, None], middle[starts], (joined_low + joined_high) / 2)
-    halves = np.where(single[:, None], (high - low)[starts] / 2, (joined_high - joined_low) / 2)
-    return rotations.astype(np.float32), centres.astype(np.float32), halves.astype(np.float32)
+    swell = REACH * smoothness[:, None]
+    arrays = (obj.solids, obj.rotations, obj.centres, obj.materials, obj.groups)
+    return (*arrays, smoothness, low - swell, high + swell)
+
+
+def _fill(array: np.ndarray, rows: int) -> np.ndarray:
+    """``array`` with rows of zeros below."""
+    filled = np.zeros((rows, *array.shape[1:]), array.dtype)
+    filled[: len(array)] = array
+    return filled
 
 
 def world_extent(

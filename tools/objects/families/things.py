@@ -57,12 +57,13 @@ def low_shoe(
 
 
 def high_heel(b: Builder, y: float, leather: Material, sole: Material) -> None:
-    with b.joined(0.03):
-        b.ball((0.25, y, 0.06), (0.18, 0.1, 0.06), leather)
-        b.ball((-0.02, y, 0.15), (0.22, 0.065, 0.03), leather, turn=(0, 0.6, 0))
-        b.ball((-0.24, y, 0.33), (0.12, 0.09, 0.1), leather)
-    b.ball((-0.2, y, 0.4), (0.1, 0.07, 0.035), sole)
-    b.rod((-0.28, y, 0.3), (-0.3, y, 0.0), 0.045, sole, tip=0.02)
+    with b.joined(0.025):
+        b.ball((0.24, y, 0.065), (0.19, 0.105, 0.065), leather, 2.3)
+        b.rod((0.16, y, 0.06), (-0.18, y, 0.27), 0.06, leather)
+        b.ball((-0.23, y, 0.32), (0.12, 0.095, 0.1), leather, 2.4)
+    b.ball((-0.17, y, 0.4), (0.14, 0.075, 0.04), sole, turn=(0, 0.35, 0))
+    b.ball((0.14, y, 0.13), (0.1, 0.085, 0.035), b.material("skin", "white"), turn=(0, 0.5, 0))
+    b.rod((-0.29, y, 0.3), (-0.31, y, 0.0), 0.05, sole, tip=0.022)
 
 
 def house(b: Builder) -> None:

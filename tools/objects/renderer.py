@@ -1,8 +1,8 @@
 """Renders objects by sphere tracing: the same tensor code on CPU and GPU, for many views at once.
 
-Enters: objects (or a packed ``Scene``) and cameras. Leaves: straight-alpha RGBA pictures. Only pairs of a
-ray and a group whose box it crosses are traced, from where it enters the box; each pair marches by itself,
-and each ray keeps the nearest of its hits. No loop runs over objects, rays or solids.
+Enters: objects (or a packed ``Scene``) and cameras. Leaves: straight-alpha RGBA pictures. A ray is traced
+against the solids whose boxes it crosses only, from where it enters them, and against each group of solids
+by itself; it keeps the nearest of its hits. No loop runs over objects, rays or solids.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ import torch
 from viewfusion.geometry import FOV, Pose, camera_to_world
 
 from .lights import shade
-from .primitives import distance
-from .scene import JOINED, PRISM, SUPERQUADRIC, ProceduralObject, Scene, pack
+from .primitives import POWER, distance
+from .scene import ProceduralObject, Scene, pack
 from .textures import PHOTO, colour
 
-KIND_NAMES = {PRISM: "prisms", SUPERQUADRIC: "superquadrics", JOINED: "both"}
-STEPS, STRIDE = 36, 4
+STEPS, STRIDE = 48, 4
 """Sphere tracing steps at most, and how many go by before finished rays are sorted out."""
 NEAR_ENOUGH = 8e-4  # a twelfth of a subpixel at 64 pixels
 GRAZING = 4 * NEAR_ENOUGH
 NUDGE = 1e-3  # for gradients by differences
-RAYS_AT_ONCE = {"cpu": 2**15, "cuda": 2**22}
+FEW = 3
+"""Solids of one group on a ray up to which rays are traced together; those with more are traced apart."""
+FAR_AWAY = 50.0
+RAYS_AT_ONCE = {"cpu": 2**16, "cuda": 2**22}
 
 
 def render(
@@ -99,26 +101,38 @@ def _resolve(colours: torch.Tensor, hit: torch.Tensor, size: int, supersample: i
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Q rays, each with one group of K solids, in the solids' frames; ``ray`` counts all views' rays."""
+class Touches:
+    """T crossings of a ray and a solid's box, by ray and then by group; ``ray`` counts all views' rays."""
 
-    start: torch.Tensor  # (3, K, Q)
+    start: torch.Tensor  # (3, T) the ray in the solid's frame
+    move: torch.Tensor  # (3, T)
+    near: torch.Tensor  # (T,) where the ray enters the box
+    far: torch.Tensor
+    ray: torch.Tensor
+    solid: torch.Tensor  # (T,) into the scene's flattened solids
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Q rays, each with up to K solids of one group."""
+
+    start: torch.Tensor  # (3, K, Q) in the solids' frames
     move: torch.Tensor  # (3, K, Q)
     rows: torch.Tensor  # (FIELDS, K, Q)
     smoothness: torch.Tensor  # (Q,)
-    near: torch.Tensor  # (Q,) where the ray enters the group's box
+    near: torch.Tensor  # (Q,)
     far: torch.Tensor
-    ray: torch.Tensor  # (Q,)
-    solid: torch.Tensor  # (K, Q) into the scene's flattened solids
-    kind: int
+    ray: torch.Tensor
+    solid: torch.Tensor  # (K, Q)
+    kinds: str  # of the solids, see ``distance``
 
     def take(self, which: torch.Tensor) -> Pairs:
-        tensors = (name for name in self.__dataclass_fields__ if name != "kind")
+        tensors = (name for name in self.__dataclass_fields__ if name != "kinds")
         return replace(self, **{name: getattr(self, name).index_select(-1, which) for name in tensors})
 
     def distance(self, point: torch.Tensor) -> torch.Tensor:
         """(..., Q) signed distances of points (3, ..., K, Q) to the groups."""
-        each = distance(self.rows if point.dim() == 3 else self.rows[:, None], point, KIND_NAMES[self.kind])
+        each = distance(self.rows if point.dim() == 3 else self.rows[:, None], point, self.kinds)
         if each.shape[-2] == 1:
             return each.squeeze(-2)
         least = each.amin(-2, keepdim=True)
@@ -129,78 +143,98 @@ class Pairs:
 def _trace(scene: Scene, owners, cameras, rays, photos) -> tuple[torch.Tensor, torch.Tensor]:
     """Colours (3, R) and hits (R,) of all views' rays (V, n, 3)."""
     count = rays.shape[0] * rays.shape[1]
-    buckets = [pairs for pairs in _pairs(scene, owners, cameras, rays) if len(pairs.ray)]
-    depths = [_march(pairs) for pairs in buckets]
+    traced = []
     nearest = rays.new_full((count,), torch.inf)
-    for pairs, depth in zip(buckets, depths, strict=True):
-        nearest.scatter_reduce_(0, pairs.ray, depth, "amin")
+    for pairs in _pairs(scene, _touches(scene, owners, cameras, rays)):
+        traced.append((pairs, _march(pairs, _take(nearest, pairs.ray))))
+        nearest.scatter_reduce_(0, pairs.ray, traced[-1][1], "amin")
     colours = rays.new_zeros(3, count)
-    for pairs, depth in zip(buckets, depths, strict=True):
+    for pairs, depth in traced:
         seen = (torch.isfinite(depth) & (depth == nearest[pairs.ray])).nonzero()[:, 0]
         winners = pairs.take(seen)
-        view = winners.ray // rays.shape[1]
-        lit = _shaded(scene, winners, depth[seen], owners[view], rays.reshape(-1, 3)[winners.ray].T, photos)
-        colours[:, winners.ray] = lit
+        directions = _columns(rays, winners.ray)
+        owner = owners[winners.ray // rays.shape[1]]
+        colours[:, winners.ray] = _shaded(scene, winners, depth[seen], owner, directions, photos)
     return colours, torch.isfinite(nearest)
 
 
-def _pairs(scene: Scene, owners, cameras, rays) -> Iterator[Pairs]:
-    """What may meet, by kind of group: first by the sphere, then by the box around each group."""
-    origin = cameras[:, :3, 3]
-    centre = scene.box_centres[owners] - origin[:, None]
-    radius = scene.box_halves[owners].norm(dim=-1) * 1.001
-    used = radius > 0
-    along = rays @ centre.mT  # (V, n, G)
+def _touches(scene: Scene, owners, cameras, rays) -> Touches:
+    """Which rays cross which boxes: a test of the spheres around all, then of the boxes they leave."""
+    origin, solids = cameras[:, :3, 3], scene.solids.shape[1]
+    middle = scene.centres + ((scene.lows + scene.highs)[..., None, :] / 2 * scene.rotations).sum(-1)
+    radius = (scene.highs - scene.lows).norm(dim=-1)[owners] * 0.5005
+    centre = middle[owners] - origin[:, None]
+    along = rays @ centre.mT  # (V, n, P)
     outside = centre.square().sum(-1) - radius.square()
-    met = (along > 0) & (along.square() > outside[:, None]) & used[:, None]
-    view, ray, group = met.nonzero().T
-    owner, ray = owners[view], view * rays.shape[1] + ray
-    box = owner * scene.kinds.shape[1] + group
-    start, move = _local(scene.box_rotations, scene.box_centres, box, origin[view].T, _columns(rays, ray))
-    near, far = _crossing(start, move, _columns(scene.box_halves, box))
-    kind = scene.kinds.flatten()[box]
-    for each in (PRISM, SUPERQUADRIC, JOINED):
-        which = ((near < far) & (kind == each)).nonzero()[:, 0]
-        members = scene.members[owner[which], group[which]].T
-        solid = (members if each == JOINED else members[:1]) + owner[which] * scene.solids.shape[1]
-        ends = near[which], far[which]
-        yield _gather(scene, solid, origin[view[which]].T, rays, ray[which], box[which], ends, each)
+    met = (along > 0) & (along.square() > outside[:, None]) & (radius > 0)[:, None]
+    view, ray, solid = met.nonzero().T.contiguous()
+    ray, solid = view * rays.shape[1] + ray, owners[view] * solids + solid
+    turn = _columns(scene.rotations.flatten(-2), solid).unflatten(0, (3, 3))
+    offset = _columns(origin, view) - _columns(scene.centres, solid)
+    start, move = (turn * offset[:, None]).sum(0), (turn * _columns(rays, ray)[:, None]).sum(0)
+    near, far = _crossing(start, move, _columns(scene.lows, solid), _columns(scene.highs, solid))
+    crossed = (near < far).nonzero()[:, 0]
+    return Touches(*(x.index_select(-1, crossed) for x in (start, move, near, far, ray, solid)))
 
 
-def _gather(scene: Scene, solid, origin, rays, ray, box, ends, kind: int) -> Pairs:
-    start, move = _local(scene.rotations, scene.centres, solid, origin[:, None], _columns(rays, ray)[:, None])
-    smoothness = scene.smoothness.flatten()[box]
-    return Pairs(start, move, _columns(scene.solids, solid), smoothness, *ends, ray, solid, kind)
+def _crossing(start: torch.Tensor, move: torch.Tensor, low: torch.Tensor, high: torch.Tensor):
+    """Where rays (3, T) enter and leave boxes with corners ``low`` and ``high`` (3, T)."""
+    inverse = 1 / torch.where(move.abs() < 1e-9, 1e-9, move)
+    first, second = (low - start) * inverse, (high - start) * inverse
+    return torch.minimum(first, second).amax(0).clamp(min=0), torch.maximum(first, second).amin(0)
+
+
+def _pairs(scene: Scene, touches: Touches) -> Iterator[Pairs]:
+    """Rays with single prisms, with single superquadrics, with a few solids of one group, and with more."""
+    solids = scene.solids.shape[1]
+    group = _take(scene.groups.flatten(), touches.solid)
+    _, counts = torch.unique_consecutive(touches.ray * solids + group, return_counts=True)
+    first = counts.cumsum(0) - counts
+    power = scene.solids[..., POWER].flatten()[touches.solid[first]]
+    for kinds, chosen in (
+        ("prisms", (counts == 1) & (power == 0)),
+        ("superquadrics", (counts == 1) & (power > 0)),
+        ("both", (counts > 1) & (counts <= FEW)),
+        ("both", counts > FEW),
+    ):
+        which = chosen.nonzero()[:, 0]
+        if len(which):
+            yield _together(scene, touches, first[which], counts[which], kinds)
+
+
+def _together(scene: Scene, touches: Touches, first, counts, kinds: str) -> Pairs:
+    """Pairs of ``counts`` (Q,) touches each, which begin at ``first``; fewer than the most are filled up."""
+    slot = torch.arange(int(counts.max()), device=first.device)[:, None]
+    absent = slot >= counts
+    index = torch.where(absent, first, first + slot)
+    solid = _take(touches.solid, index)
+    start = torch.where(absent, FAR_AWAY, _take(touches.start, index))
+    rows, smoothness = _columns(scene.solids, solid), _take(scene.smoothness.flatten(), solid[0])
+    ends = _take(touches.near, index).amin(0), _take(touches.far, index).amax(0)
+    return Pairs(start, _take(touches.move, index), rows, smoothness, *ends, touches.ray[first], solid, kinds)
 
 
 def _columns(table: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
     """(C, ...) rows ``which`` (...) of a table (..., C), component by component."""
-    return table.reshape(-1, table.shape[-1]).T.contiguous()[:, which]
+    return _take(table.reshape(-1, table.shape[-1]).T.contiguous(), which)
 
 
-def _local(rotations, centres, which, origin, direction) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rays (3, ...) in the frames ``which`` (...) of rotations (..., 3, 3) and centres (..., 3)."""
-    turn = _columns(rotations.flatten(-2), which).unflatten(0, (3, 3))
-    offset = origin - _columns(centres, which)
-    return (turn * offset[:, None]).sum(0), (turn * direction[:, None]).sum(0)
+def _take(table: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+    """``table[..., which]``, which takes twice as long."""
+    return table.index_select(-1, which.flatten()).unflatten(-1, which.shape)
 
 
-def _crossing(start: torch.Tensor, move: torch.Tensor, half: torch.Tensor):
-    """Where rays (3, Q) enter and leave boxes of half sizes (3, Q)."""
-    inverse = 1 / torch.where(move.abs() < 1e-9, 1e-9, move)
-    first, second = (-half - start) * inverse, (half - start) * inverse
-    return torch.minimum(first, second).amax(0).clamp(min=0), torch.maximum(first, second).amin(0)
-
-
-def _march(pairs: Pairs) -> torch.Tensor:
-    """(Q,) depths at which the rays meet their groups; inf for a miss."""
+def _march(pairs: Pairs, nearest: torch.Tensor) -> torch.Tensor:
+    """(Q,) depths at which the rays meet their groups; inf for a miss, or if beyond ``nearest`` (Q,)."""
     depth = torch.full_like(pairs.near, torch.inf)
     index, at = torch.arange(len(depth), device=depth.device), pairs.near
+    pairs = replace(pairs, far=torch.minimum(pairs.far, nearest))
+    sort_at = 0 if pairs.kinds == "prisms" else STRIDE - 1  # a box is met where its box is
     for step in range(STEPS):
         gap = pairs.distance(pairs.start + at * pairs.move)
         at = at + gap
         last = step == STEPS - 1
-        if step % STRIDE == 0 or last:
+        if step % STRIDE == sort_at or last:
             met = gap < (GRAZING if last else NEAR_ENOUGH)
             depth[index] = torch.where(met, at, torch.inf)
             going = (~met & (at < pairs.far)).nonzero()[:, 0]
@@ -213,7 +247,7 @@ def _march(pairs: Pairs) -> torch.Tensor:
 def _shaded(scene: Scene, pairs: Pairs, depth, owner, rays, photos) -> torch.Tensor:
     """(3, Q) colours where ``pairs`` meet at ``depth`` (Q,); rays (3, Q) are the world's."""
     point = pairs.start + depth * pairs.move
-    each = distance(pairs.rows, point, KIND_NAMES[pairs.kind])
+    each = distance(pairs.rows, point, pairs.kinds)
     shown = each.argmin(0, keepdim=True)
     turn = _columns(scene.rotations.flatten(-2), pairs.solid).unflatten(0, (3, 3))
     normal = _normal(pairs, point, turn)
