@@ -3,7 +3,8 @@
     python tools/make_dataset.py --out DIR --objects 9000 --views 6 --workers 2
 
 Each shard ``objects-00042.npz`` holds ``images`` (M, V, size, size, 3) uint8 on white and ``poses``
-(M, V, 3) azimuth, elevation (radians), radius. A finished shard is never made again.
+(M, V, 3) azimuth, elevation (radians), radius. A finished shard is never made again. Objects are those of
+``objects.random_object``; training on a GPU can make its own instead, see ``objects.endless_batches``.
 """
 
 from __future__ import annotations
@@ -16,34 +17,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from objects import random_object, render
-
-from viewfusion.geometry import Pose
+from objects import (
+    HELD_OUT_SEEDS,
+    free_photos,
+    load_photos,
+    over_white,
+    random_object,
+    random_poses,
+    render_batch,
+)
 
 SHARD = 250
-HELD_OUT_SEEDS = 1_000_000_000
-"""Objects from this seed on are never trained on."""
 
 
-def random_poses(rng: np.random.Generator, views: int) -> list[Pose]:
-    """Cameras of one object: most share an elevation, as the views of a turntable do."""
-    base = rng.uniform(0, 45)
-    radius = rng.uniform(1.4, 1.8)
-    poses = []
-    for _ in range(views):
-        elevation = base + rng.normal(0, 3) if rng.random() < 0.6 else rng.uniform(-10, 70)
-        distance = max(1.3, radius + rng.normal(0, 0.05))
-        poses.append(Pose(rng.uniform(-math.pi, math.pi), math.radians(elevation), distance))
-    return poses
-
-
-def over_white(rgba: torch.Tensor) -> torch.Tensor:
-    """(H, W, 4) uint8 straight alpha -> (H, W, 3) uint8 over white."""
-    alpha = rgba[..., 3:].float() / 255
-    return (rgba[..., :3] * alpha + 255 * (1 - alpha)).round().byte()
-
-
-def write_shard(shard: int, out: Path, views: int, size: int, first_seed: int) -> str:
+def write_shard(
+    shard: int, out: Path, views: int, size: int, first_seed: int, photos: torch.Tensor | None = None
+) -> str:
     """Render one shard, put in place by a rename; return its name."""
     path = out / f"objects-{shard:05d}.npz"
     if path.exists():
@@ -53,14 +42,24 @@ def write_shard(shard: int, out: Path, views: int, size: int, first_seed: int) -
     poses = np.empty((SHARD, views, 3), np.float32)
     for row in range(SHARD):
         seed = first_seed + shard * SHARD + row
-        obj = random_object(seed)
-        for view, pose in enumerate(random_poses(np.random.default_rng((seed, 1)), views)):
-            images[row, view] = over_white(render(obj, pose, size)).numpy()
-            poses[row, view] = pose.azimuth, pose.elevation, pose.radius
+        obj = random_object(seed, photos=0 if photos is None else len(photos))
+        cameras = random_poses(np.random.default_rng((seed, 1)), views)
+        images[row] = over_white(render_batch([obj] * views, cameras, size, photos=photos)).numpy()
+        poses[row] = [(pose.azimuth, pose.elevation, pose.radius) for pose in cameras]
     partial = path.with_suffix(".partial.npz")
     np.savez_compressed(partial, images=images, poses=poses)
     partial.replace(path)
     return path.name
+
+
+def chosen_photos(names: list[str] | None) -> torch.Tensor | None:
+    """The pictures that ``--photos`` names."""
+    if not names:
+        return None
+    try:
+        return load_photos(free_photos() if names == ["skimage"] else [Path(name) for name in names])
+    except (ImportError, OSError) as error:
+        raise SystemExit(f"--photos: {error}") from error
 
 
 def main() -> None:
@@ -71,10 +70,23 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--photos",
+        nargs="+",
+        metavar="PICTURE",
+        help="pictures that some materials show; or skimage: the CC0 ones of the installed scikit-image",
+    )
     args = parser.parse_args()
+    if args.first_seed < HELD_OUT_SEEDS < args.first_seed + args.objects:
+        parser.error(f"objects from seed {HELD_OUT_SEEDS} on are held out; stay below or begin there")
     args.out.mkdir(parents=True, exist_ok=True)
     work = functools.partial(
-        write_shard, out=args.out, views=args.views, size=args.size, first_seed=args.first_seed
+        write_shard,
+        out=args.out,
+        views=args.views,
+        size=args.size,
+        first_seed=args.first_seed,
+        photos=chosen_photos(args.photos),
     )
     shards = math.ceil(args.objects / SHARD)
     with multiprocessing.Pool(args.workers) as pool:

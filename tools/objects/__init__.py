@@ -8,9 +8,9 @@ from .endless import endless_batches
 from .families import FAMILIES
 from .generator import HELD_OUT_SEEDS, random_object
 from .poses import random_poses
-from .renderer import render, render_batch, render_scene
+from .renderer import over_white, render, render_batch, render_scene
 from .scene import ProceduralObject, Scene, pack
-from .textures import load_photos
+from .textures import free_photos, load_photos
 
 __all__ = [
     "FAMILIES",
@@ -18,7 +18,9 @@ __all__ = [
     "ProceduralObject",
     "Scene",
     "endless_batches",
+    "free_photos",
     "load_photos",
+    "over_white",
     "pack",
     "random_object",
     "random_poses",

@@ -16,7 +16,7 @@ from viewfusion.geometry import camera_to_world
 
 from .generator import HELD_OUT_SEEDS, random_object
 from .poses import random_poses
-from .renderer import render_scene
+from .renderer import over_white, render_scene
 from .scene import Scene, pack
 
 
@@ -60,9 +60,3 @@ def endless_batches(
         cameras = cameras.to(device, non_blocking=True).flatten(0, 1)
         rgba = render_scene(scene.to(device), owners, cameras, size, photos=photos)
         yield over_white(rgba).unflatten(0, (objects, views)), poses.to(device), seeds
-
-
-def over_white(rgba: torch.Tensor) -> torch.Tensor:
-    """(..., 4) uint8 straight alpha -> (..., 3) uint8 over white."""
-    alpha = rgba[..., 3:].float() / 255
-    return (rgba[..., :3] * alpha + 255 * (1 - alpha)).round().byte()

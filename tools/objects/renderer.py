@@ -23,8 +23,7 @@ from .textures import PHOTO, colour
 
 STEPS, STRIDE = 48, 4
 """Sphere tracing steps at most, and how many go by before finished rays are sorted out."""
-NEAR_ENOUGH = 8e-4  # a twelfth of a subpixel at 64 pixels
-GRAZING = 4 * NEAR_ENOUGH
+NEAR_ENOUGH, GRAZING = 4e-4, 1.2e-3  # a subpixel at 128 pixels is 5e-3; grazing: when steps run out
 NUDGE = 1e-3  # for gradients by differences
 FEW = 3
 """Solids of one group on a ray up to which rays are traced together; those with more are traced apart."""
@@ -76,7 +75,7 @@ def render_scene(
         raise ValueError("these objects show photographs; hand the renderer the photos they were drawn with")
     photos = None if photos is None else photos.to(scene.solids.device)
     n = size * supersample
-    at_once = max(1, RAYS_AT_ONCE[scene.solids.device.type] // n**2)
+    at_once = max(1, RAYS_AT_ONCE.get(scene.solids.device.type, 2**20) // n**2)
     pictures = []
     for part in torch.arange(len(owners), device=owners.device).split(at_once):
         colours, hit = _trace(scene, owners[part], cameras[part], _rays(cameras[part], n, fov), photos)
@@ -89,7 +88,13 @@ def _rays(cameras: torch.Tensor, n: int, fov: float) -> torch.Tensor:
     steps = (2 * (torch.arange(n, device=cameras.device) + 0.5) / n - 1) * math.tan(fov / 2)
     down, right = torch.meshgrid(-steps, steps, indexing="ij")
     rays = torch.nn.functional.normalize(torch.stack([right, down, -torch.ones_like(down)], -1), dim=-1)
-    return rays.reshape(1, -1, 3) @ cameras[:, :3, :3].mT
+    return _turned(cameras[:, None, :3, :3], rays.reshape(1, -1, 3))
+
+
+def _turned(rotations: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """(..., 3) rotations (..., 3, 3) of vectors (..., 3), in full precision: no matrix product, as those
+    may be told to round (autocast, TF32) by whoever trains."""
+    return (rotations * vectors[..., None, :]).sum(-1)
 
 
 def _resolve(colours: torch.Tensor, hit: torch.Tensor, size: int, supersample: int) -> torch.Tensor:
@@ -98,6 +103,12 @@ def _resolve(colours: torch.Tensor, hit: torch.Tensor, size: int, supersample: i
     alpha = hit.float().reshape(blocks).mean((2, 4))
     straight = colours.reshape(3, *blocks).mean((3, 5)) / alpha.clamp(min=1e-6)
     return (torch.cat([straight, alpha[None]]) * 255).round().clamp(0, 255).byte().movedim(0, -1)
+
+
+def over_white(rgba: torch.Tensor) -> torch.Tensor:
+    """(..., 4) uint8 straight alpha -> (..., 3) uint8 over white."""
+    alpha = rgba[..., 3:].float() / 255
+    return (rgba[..., :3] * alpha + 255 * (1 - alpha)).round().byte()
 
 
 @dataclass(frozen=True)
@@ -161,10 +172,11 @@ def _trace(scene: Scene, owners, cameras, rays, photos) -> tuple[torch.Tensor, t
 def _touches(scene: Scene, owners, cameras, rays) -> Touches:
     """Which rays cross which boxes: a test of the spheres around all, then of the boxes they leave."""
     origin, solids = cameras[:, :3, 3], scene.solids.shape[1]
-    middle = scene.centres + ((scene.lows + scene.highs)[..., None, :] / 2 * scene.rotations).sum(-1)
+    middle = scene.centres + _turned(scene.rotations, (scene.lows + scene.highs) / 2)
     radius = (scene.highs - scene.lows).norm(dim=-1)[owners] * 0.5005
     centre = middle[owners] - origin[:, None]
-    along = rays @ centre.mT  # (V, n, P)
+    x, y, z = (rays[..., i, None] * centre[:, None, :, i] for i in range(3))
+    along = x + y + z  # (V, n, P)
     outside = centre.square().sum(-1) - radius.square()
     met = (along > 0) & (along.square() > outside[:, None]) & (radius > 0)[:, None]
     view, ray, solid = met.nonzero().T.contiguous()
@@ -262,6 +274,6 @@ def _shaded(scene: Scene, pairs: Pairs, depth, owner, rays, photos) -> torch.Ten
 def _normal(pairs: Pairs, point: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
     """(3, Q) unit normals in the world: differences of the distance along a tetrahedron's corners."""
     corners = point.new_tensor([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * NUDGE
-    moved = torch.einsum("ijkq,ci->jckq", turn, corners)
+    moved = (turn[:, :, None] * corners.T[:, None, :, None, None]).sum(0)
     gaps = pairs.distance(point[:, None] + moved)
-    return torch.nn.functional.normalize(torch.einsum("cq,ci->iq", gaps, corners), dim=0)
+    return torch.nn.functional.normalize((corners[..., None] * gaps[:, None]).sum(0), dim=0)

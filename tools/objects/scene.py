@@ -16,7 +16,7 @@ REACH = 4
 """Times the smoothness, how near a solid must be to another to bend its surface by a visible amount."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ProceduralObject:
     """P solids in G groups, float32, centred on the origin and scaled to the cameras of Zero123."""
 

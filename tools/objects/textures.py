@@ -7,6 +7,7 @@ colours and how they mix. Noise is a hash of whole numbers, so every machine and
 from __future__ import annotations
 
 import colorsys
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,9 @@ import torch
 SOLID, GRADIENT, STRIPES, CHECKS, DOTS, NOISE, BLOTCHES, PHOTO = range(8)
 MATERIAL = ("r", "g", "b", "r2", "g2", "b2", "kind", "fx", "fy", "fz", "phase", "gloss", "photo")
 PHOTO_SIZE = 256
+FREE_PHOTOS = ("brick.png", "grass.png", "gravel.png", "coffee.png", "chelsea.png")
+"""CC0 pictures in scikit-image's wheel: brick and gravel from CC0Textures.com (Bricks25, Gravel04), grass by
+linolafett, coffee by Rachel Michetti, the cat Chelsea by Stefan van der Walt."""
 
 Material = tuple[float, ...]
 Range = tuple[float, float]
@@ -172,6 +176,18 @@ def _photo(materials, point, normal, photos: torch.Tensor) -> torch.Tensor:
     upper = texel(0, 0) * (1 - right) + texel(1, 0) * right
     lower = texel(0, 1) * (1 - right) + texel(1, 1) * right
     return upper * (1 - down) + lower * down
+
+
+def free_photos() -> list[Path]:
+    """Where the installed scikit-image keeps its CC0 pictures; they are read there, never copied."""
+    found = importlib.util.find_spec("skimage")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("the free photographs come with scikit-image: pip install scikit-image")
+    paths = [Path(found.origin).parent / "data" / name for name in FREE_PHOTOS]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"this scikit-image lacks {', '.join(missing)}; version 0.26 has them")
+    return paths
 
 
 def load_photos(paths: list[Path]) -> torch.Tensor:
