@@ -227,6 +227,12 @@ def test_the_nearest_solid_hides_the_others():
     assert render(blue, Pose(math.pi, 0.0, 1.5), 32)[16, 16, 2] > 100
 
 
+def test_nothing_in_sight_is_an_empty_picture():
+    behind = body(BALL, at=[(5.0, 0.0, 0.0)])
+    assert render(behind, Pose(0.0, 0.0, 1.5), 16).max() == 0
+    assert render(behind, Pose(math.pi, 0.0, 1.5), 16).max() > 0
+
+
 def test_faces_are_lit_by_lamberts_law():
     lit = render(body(BOX), Pose(0.0, 0.0, 1.5), 32)[16, 16]
     dark = render(body(BOX), Pose(math.pi, 0.0, 1.5), 32)[16, 16]

@@ -53,7 +53,7 @@ def pack(objects: list[ProceduralObject]) -> Scene:
     most = max(len(obj.solids) for obj in objects)
     columns = zip(*(_columns(obj) for obj in objects), strict=True)
     tables = [torch.from_numpy(np.stack([_fill(each, most) for each in column])) for column in columns]
-    return Scene(*tables, torch.from_numpy(np.stack([obj.light for obj in objects])))
+    return Scene(*[*tables, torch.from_numpy(np.stack([obj.light for obj in objects]))])
 
 
 def _columns(obj: ProceduralObject) -> tuple[np.ndarray, ...]:

@@ -82,7 +82,7 @@ def draw_material(rng: np.random.Generator, names: tuple[str, ...], photos: int 
     first = _colour(rng, palette)
     second, shade = _colour(rng, palette), 0.45 + 0.35 * rng.random()
     if palette.akin:
-        second = tuple(shade * channel for channel in first)
+        second = shade * first[0], shade * first[1], shade * first[2]
     gloss = palette.gloss[0] + (palette.gloss[1] - palette.gloss[0]) * rng.random()
     if name in PHOTOGRAPHED and 3 * photo_at < 1 and photos:
         kind = PHOTO

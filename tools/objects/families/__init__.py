@@ -10,7 +10,7 @@ from .furniture import chair, lamp, shelf, sofa, table
 from .living import animal, person, plant
 from .things import house, shoe, tool, toy
 from .vehicles import boat, car, plane, truck
-from .vessels import bottle, mug, vase
+from .vessels import bottle, bucket, mug, vase
 
 FAMILIES: dict[str, tuple[Callable[[Builder], None], float]] = {
     "chair": (chair, 0.12),
@@ -25,6 +25,7 @@ FAMILIES: dict[str, tuple[Callable[[Builder], None], float]] = {
     "mug": (mug, 0.05),
     "bottle": (bottle, 0.03),
     "vase": (vase, 0.04),
+    "bucket": (bucket, 0.03),
     "shoe": (shoe, 0.03),
     "plant": (plant, 0.04),
     "animal": (animal, 0.06),

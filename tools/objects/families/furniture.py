@@ -123,22 +123,25 @@ def sofa(b: Builder) -> None:
             )
     with b.mirrored():
         b.box((0.9 * depth, 0.9 * width, foot / 2), (0.03, 0.03, foot / 2), wood)
-        if b.chance(0.85):
-            high = b.u(0.1, 0.18)
-            b.box(
-                (0, width, foot + thick + high / 2),
-                (depth, arm, thick + high / 2),
-                cloth,
-                edge=min(soft, arm),
-            )
-            if b.chance(0.4):
-                b.rod(
-                    (-0.9 * depth, width, seat + high), (0.97 * depth, width, seat + high), 1.2 * arm, cloth
-                )
+    if b.chance(0.85):
+        sofa_arms(b, (depth, width, foot + thick, seat), (arm, thick), cloth, soft)
     if seats > 1 and b.chance(0.2):  # round the corner
         b.box((depth + 0.2, 0.6 * width, foot + thick), (0.3, 0.4 * width, thick), cloth, edge=soft)
     if b.chance(0.35):
         b.ball((0.0, 0.6 * width, seat + 0.18), (0.05, 0.14, 0.13), b.material("fabric"), 3, (0, -0.4, 0.3))
+
+
+def sofa_arms(b: Builder, place, size: tuple[float, float], cloth: Material, soft: float) -> None:
+    """Blocks, rolled on top in some; ``place`` is the seat's depth, width, middle and top."""
+    depth, width, middle, seat = place
+    arm, thick = size
+    high, rolled = b.u(0.1, 0.18), b.chance(0.4)
+    with b.mirrored():
+        half = (depth, arm, thick + high / 2)
+        b.box((0, width, middle + high / 2), half, cloth, edge=min(soft, arm))
+        if rolled:
+            end = seat + high
+            b.rod((-0.9 * depth, width, end), (0.97 * depth, width, end), 1.2 * arm, cloth)
 
 
 def table(b: Builder) -> None:

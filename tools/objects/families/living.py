@@ -27,7 +27,7 @@ def plant(b: Builder) -> None:
     )
 
 
-def leaves(b: Builder, z: float, leaf: Material, _: Material) -> None:
+def leaves(b: Builder, z: float, leaf: Material, wood: Material) -> None:
     """Broad or sword-like leaves from the middle."""
     broad, long = b.chance(0.5), b.u(0.25, 0.42)
     for ring, count in enumerate((b.count(5, 7), b.count(4, 5))):
@@ -41,7 +41,7 @@ def leaves(b: Builder, z: float, leaf: Material, _: Material) -> None:
                 b.rod((0, 0, z), at, 0.012, leaf)
 
 
-def cactus(b: Builder, z: float, leaf: Material, _: Material) -> None:
+def cactus(b: Builder, z: float, leaf: Material, wood: Material) -> None:
     high, thick = b.u(0.4, 0.6), b.u(0.07, 0.1)
     if b.chance(0.3):
         b.ball((0, 0, z + 0.15), (0.2, 0.2, 0.18), leaf)
@@ -55,7 +55,7 @@ def cactus(b: Builder, z: float, leaf: Material, _: Material) -> None:
         b.ball((0, 0, z + high + thick), 0.05, b.material("flower"))
 
 
-def flowers(b: Builder, z: float, leaf: Material, _: Material) -> None:
+def flowers(b: Builder, z: float, leaf: Material, wood: Material) -> None:
     """One to three stems; each a disc of petals about a middle."""
     petals, middle = b.material("flower", "white"), b.material("light", "earth")
     count = b.count(1, 3)
@@ -186,48 +186,30 @@ def face(b: Builder, kind: str, at, head: float, snout: float, fur: Material, da
 
 
 def ears(b: Builder, kind: str, at: tuple[float, float], head: float, fur: Material) -> None:
+    """The left ones; horns and tusks too."""
     x, z = at
-    if kind == "flap":
-        b.ball(
-            (x - 0.1 * head, 0.95 * head, z + 0.1 * head),
-            (0.35 * head, 0.025, 0.65 * head),
-            fur,
-            turn=(-0.25, 0, 0),
-        )
-    elif kind == "pointed":
-        b.rod(
+    if kind == "pointed":
+        base, tip = (
             (x - 0.1 * head, 0.5 * head, z + 0.6 * head),
             (x - 0.1 * head, 0.65 * head, z + 1.6 * head),
-            0.35 * head,
-            fur,
-            tip=0.01,
         )
-    elif kind == "long":
-        b.ball(
-            (x - 0.2 * head, 0.45 * head, z + 1.8 * head),
-            (0.03, 0.35 * head, 1.1 * head),
-            fur,
-            turn=(-0.15, -0.1, 0),
-        )
-    elif kind == "round":
-        b.ball((x - 0.1 * head, 0.75 * head, z + 0.8 * head), (0.03, 0.4 * head, 0.4 * head), fur)
-    elif kind == "fans":
-        b.ball((x - 0.3 * head, 1.4 * head, z), (0.03, 0.95 * head, 1.1 * head), fur, turn=(0, 0, -0.4))
-        b.rod(
-            (x + head, 0.35 * head, z - 0.5 * head),
-            (x + 1.9 * head, 0.5 * head, z - 0.7 * head),
-            0.025,
-            b.material("white"),
-        )
-    else:  # horns, and ears below them
-        b.rod(
-            (x - 0.1 * head, 0.45 * head, z + 0.8 * head),
-            (x, 0.8 * head, z + 1.8 * head),
-            0.03,
-            b.material("white", "earth"),
-            tip=0.012,
-        )
-        b.ball((x - 0.2 * head, 1.2 * head, z + 0.4 * head), (0.025, 0.45 * head, 0.25 * head), fur)
+        b.rod(base, tip, 0.35 * head, fur, tip=0.01)
+        return
+    # Where they sit, their radii and their turn, all but the thickness in heads.
+    y, up, thick, broad, tall, turn = {
+        "flap": (0.95, 0.1, 0.025, 0.35, 0.65, (-0.25, 0, math.pi / 2)),
+        "long": (0.45, 1.8, 0.03, 0.35, 1.1, (-0.15, -0.1, 0)),
+        "round": (0.75, 0.8, 0.03, 0.4, 0.4, (0, 0, 0)),
+        "fans": (1.4, 0.0, 0.03, 0.95, 1.1, (0, 0, -0.4)),
+        "horns": (1.2, 0.4, 0.025, 0.45, 0.25, (0, 0, 0)),
+    }[kind]
+    b.ball((x - 0.2 * head, y * head, z + up * head), (thick, broad * head, tall * head), fur, turn=turn)
+    if kind == "fans":
+        root, tip = (x + head, 0.35 * head, z - 0.5 * head), (x + 1.9 * head, 0.5 * head, z - 0.7 * head)
+        b.rod(root, tip, 0.025, b.material("white"))
+    elif kind == "horns":
+        root, tip = (x - 0.1 * head, 0.45 * head, z + 0.8 * head), (x, 0.8 * head, z + 1.8 * head)
+        b.rod(root, tip, 0.03, b.material("white", "earth"), tip=0.012)
 
 
 def tail(b: Builder, kind: str, at, fur: Material, dark: Material) -> None:

@@ -371,7 +371,6 @@ def tool(b: Builder) -> None:
         pencil,
         magnifier,
         umbrella,
-        bucket,
         guitar,
     )
     b.pick(*kinds)(b)
@@ -506,24 +505,6 @@ def umbrella(b: Builder) -> None:
     b.disc((0, 0, 0.592), 0.43, 0.012, b.material("rubber"))
     b.rod((0, 0, 0.08), (0, 0, 0.95), 0.016, stick)
     b.ring((0.06, 0, 0.08), 0.06, 0.018, stick, (math.pi / 2, 0, 0), cut("-y", 0))
-
-
-def bucket(b: Builder) -> None:
-    metal = b.material("metal", "plastic")
-    radius, half = b.u(0.18, 0.22), b.u(0.2, 0.28)
-    b.disc((0, 0, half), radius, half, metal, top=1.35 * radius, wall=0.03)
-    b.disc((0, 0, 0.02), radius, 0.02, metal)
-    b.ring((0, 0, 2 * half), 1.33 * radius, 0.02, metal)
-    b.disc((0, 0, 1.3 * half), 1.18 * radius, 0.012, b.material("earth", "glass", "light"))
-    if b.chance(0.6):
-        b.ring(
-            (0, 0, 2 * half),
-            1.3 * radius,
-            0.016,
-            b.material("metal", "wood"),
-            (math.pi / 2, 0, 0),
-            cut("-y", 0),
-        )
 
 
 def guitar(b: Builder) -> None:

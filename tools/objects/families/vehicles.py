@@ -74,12 +74,15 @@ def car(b: Builder) -> None:
 
 def truck(b: Builder) -> None:
     """A cab and what it pulls: box, tank, flat bed, tipper, crane; or a bus, or a tractor."""
-    kind = b.pick("box", "box", "tank", "tipper", "flat", "bus", "tractor", "fire")
+    kind = b.pick("box", "box", "tank", "tipper", "flat", "bus", "tractor", "fire", "fire")
     if kind == "tractor":
         tractor(b)
         return
     paint, glass, dark = b.material("paint"), b.material("glass"), b.material("rubber")
-    load = b.material("white", "paint", "metal") if kind != "fire" else paint
+    load = b.material("white", "paint", "metal")
+    if kind == "fire":
+        load = b.material("red light", "red light", "paint")
+        paint = b.pick(load, b.material("white"))
     length, width, radius = b.u(0.6, 0.85), b.u(0.2, 0.25), b.u(0.085, 0.11)
     base = 1.5 * radius
     wheels(b, [0.78 * length, -0.45 * length, -0.75 * length], width - 0.02, radius, 0.045)
@@ -101,6 +104,10 @@ def truck(b: Builder) -> None:
     )
     b.box((x + 0.2 * cab, 0, base + 1.4 * tall), (0.55 * cab, 1.01 * width, 0.33 * tall), glass)
     lights(b, length, -length, 0.75 * width, base + 0.35 * tall)
+    if kind == "fire":
+        b.box((x, 0, base + 0.35 * tall), (1.02 * cab, 1.015 * width, 0.35 * tall), load)
+        b.box((x, 0, base + 2 * tall), (0.05, 0.8 * width, 0.025), b.material("red light", "glass"))
+        b.box((length, 0, base + 0.35 * tall), (0.03, 0.5 * width, 0.05), b.material("metal"))
     cargo(b, kind, (-cab, length - cab - 0.02, width, base + 0.03), load)
 
 
@@ -128,20 +135,24 @@ def cargo(b: Builder, kind: str, place: tuple[float, float, float, float], m: Ma
     else:
         b.box((x, 0, z + tall), (length, 1.02 * width, tall), m, edge=0.012)
         if kind == "fire":
-            yellow = b.material("metal", "light")
-            with b.mirrored():
-                b.beam(
-                    (x - length, 0.09, z + 2 * tall + 0.03),
-                    (x + length + 0.2, 0.09, z + 2 * tall + 0.1),
-                    (0.014, 0.014),
-                    yellow,
-                )
-            for share in np.linspace(-0.8, 0.9, 6):
-                b.box(
-                    (x + share * length, 0, z + 2 * tall + 0.06 + 0.03 * share), (0.014, 0.09, 0.014), yellow
-                )
+            fire_engine(b, place, tall)
         elif b.chance(0.5):
             b.box((x, 0, z + 1.1 * tall), (0.7 * length, 1.03 * width, 0.25 * tall), b.material("paint"))
+
+
+def fire_engine(b: Builder, place: tuple[float, float, float, float], tall: float) -> None:
+    """Shutters and a stripe on the sides, a ladder on the roof."""
+    x, length, width, z = place
+    metal, stripe = b.material("metal"), b.material("white", "light")
+    for share in np.linspace(-0.62, 0.62, b.count(2, 4)):
+        b.box((x + share * length, 0, z + 1.25 * tall), (0.17 * length, 1.035 * width, 0.45 * tall), metal)
+    b.box((x, 0, z + 0.5 * tall), (length, 1.04 * width, 0.09 * tall), stripe)
+    if b.chance(0.7):
+        rail, top = b.material("metal", "light"), z + 2 * tall + 0.03
+        with b.mirrored():
+            b.beam((x - length, 0.09, top), (x + length + 0.1, 0.09, top + 0.07), (0.016, 0.014), rail)
+        for share in np.linspace(-0.8, 0.9, 6):
+            b.box((x + share * length, 0, top + 0.035 * (1 + share)), (0.014, 0.09, 0.014), rail)
 
 
 def tractor(b: Builder) -> None:
@@ -193,11 +204,7 @@ def plane(b: Builder) -> None:
         (-0.95 * length, 0, 0.6 * thick + high), (0.09, 0.014, high), wing, taper=(0.5, 0), turn=(0, -0.45, 0)
     )
     if kind == "airliner":
-        b.box((0.15 * length, 0, 0.3 * thick), (0.55 * length, 0.98 * thick, 0.013), glass)
-        engine = b.material("metal", "paint")
-        with b.mirrored():
-            b.rod((0.02, 0.42 * span, -0.09), (0.15, 0.42 * span, -0.09), 0.045, engine, tip=0.05)
-        b.box((nose + 0.5 * thick, 0, 0.45 * thick), (0.3 * thick, 0.6 * thick, 0.015), glass)
+        airliner(b, length, thick, span, glass)
         return
     b.ball((0.35 * length, 0, 0.8 * thick), (0.16, 0.75 * thick, 0.07), glass)
     if kind != "jet":
@@ -205,6 +212,15 @@ def plane(b: Builder) -> None:
         with b.mirrored():
             b.wheel((0.4 * length, 0.13, -0.19), 0.05, 0.02, b.material("rubber"), wing)
             b.rod((0.4 * length, 0.05, -0.05), (0.4 * length, 0.12, -0.18), 0.014, wing)
+
+
+def airliner(b: Builder, length: float, thick: float, span: float, glass: Material) -> None:
+    """Rows of windows, the cockpit's, and engines under the wings."""
+    b.box((0.15 * length, 0, 0.3 * thick), (0.55 * length, 0.98 * thick, 0.013), glass)
+    b.box((0.8 * length + 0.5 * thick, 0, 0.45 * thick), (0.3 * thick, 0.6 * thick, 0.015), glass)
+    engine = b.material("metal", "paint")
+    with b.mirrored():
+        b.rod((0.02, 0.42 * span, -0.09), (0.15, 0.42 * span, -0.09), 0.045, engine, tip=0.05)
 
 
 def wings(b: Builder, at: tuple[float, float], span: float, chord: float, sweep: float, m: Material) -> None:

@@ -23,7 +23,7 @@ def handle(b: Builder, radius: float, z: float, size: float, thick: float, m: Ma
 
 def mug(b: Builder) -> None:
     """Mugs, tea cups on saucers, beer mugs, camping cups, teapots."""
-    kind = b.pick("mug", "mug", "mug", "teacup", "beer", "teapot")
+    kind = b.pick("mug", "mug", "mug", "teacup", "teacup", "beer", "teapot")
     clay, drink = b.material("ceramic", "plastic", "white"), b.material("earth", "leather")
     if kind == "teapot":
         teapot(b, clay)
@@ -165,3 +165,39 @@ def bunch(b: Builder, z: float) -> None:
         reach, high = b.u(0.08, 0.2), z + b.u(0.2, 0.4)
         b.rod((0, 0, z), (reach * c, reach * s, high), 0.012, b.material("leaf"))
         b.ball((reach * c, reach * s, high), (0.06, 0.06, 0.045), b.material("flower"))
+
+
+def bucket(b: Builder) -> None:
+    """Pails with a hoop to carry them by, tubs, barrels, baskets, plant pots."""
+    kind = b.pick("pail", "pail", "tub", "barrel", "basket")
+    m, inside = (
+        b.material("wood", "metal", "plastic", "brass", "brick"),
+        b.material("earth", "leather", "glass"),
+    )
+    radius, half = b.u(0.2, 0.27), b.u(0.14, 0.28)
+    top = radius * b.u(0.95, 1.4)
+    if kind == "barrel":
+        m, hoop = b.material("wood", "wood", "paint"), b.material("metal", "rubber")
+        b.disc((0, 0, 0.2), 0.27, 0.2, m, top=0.33)
+        b.disc((0, 0, 0.6), 0.33, 0.2, m, top=0.27)
+        b.disc((0, 0, 0.8), 0.25, 0.014, b.material("wood"))
+        for z in (0.1, 0.3, 0.5, 0.7):
+            b.ring((0, 0, z), 0.33 - 0.15 * abs(z - 0.4), 0.016, hoop)
+        return
+    b.disc((0, 0, half), radius, half, m, top=top, wall=0.035, edge=0.01)
+    b.disc((0, 0, 0.02), 0.97 * radius, 0.02, m)
+    b.disc((0, 0, half * b.u(0.5, 1.7)), (radius + top) / 2 - 0.03, 0.012, inside)
+    rim = b.material("metal", "wood", "rubber", "plastic")
+    for share in (0.2, 0.75, 1.0)[b.count(0, 3) :]:
+        b.ring((0, 0, 2 * half * share), radius + (top - radius) * share, 0.02, rim)
+    if kind == "basket" and b.chance(0.6):
+        for c, s, _ in b.around(b.count(3, 5), b.u(0, 2)):
+            b.ball((0.5 * top * c, 0.5 * top * s, 1.9 * half), b.u(0.08, 0.11), b.material("flower"))
+    if kind == "tub":
+        with b.mirrored():
+            b.ring((0, top, 1.8 * half), 0.07, 0.02, rim, (math.pi / 2, 0, math.pi / 2))
+        return
+    fallen = b.pick(0.0, 0.0, b.u(0.2, 1.45)) if kind == "pail" else 0.0
+    b.ring(
+        (0, 0, 2 * half - 0.01), 0.98 * top, b.u(0.014, 0.026), rim, (math.pi / 2 + fallen, 0, 0), cut("-y")
+    )
