@@ -7,6 +7,7 @@ by itself; it keeps the nearest of its hits. No loop runs over objects, rays or 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,8 +26,8 @@ STEPS, STRIDE = 48, 4
 """Sphere tracing steps at most, and how many go by before finished rays are sorted out."""
 NEAR_ENOUGH, GRAZING = 4e-4, 1.2e-3  # a subpixel at 128 pixels is 5e-3; grazing: when steps run out
 NUDGE = 1e-3  # for gradients by differences
-FEW = 3
-"""Solids of one group on a ray up to which rays are traced together; those with more are traced apart."""
+TOGETHER = (1, 3, 6, 99)
+"""How many solids of one group a ray meets: rays up to the same of these are traced together."""
 FAR_AWAY = 50.0
 RAYS_AT_ONCE = {"cpu": 2**16, "cuda": 2**22}
 
@@ -197,18 +198,16 @@ def _crossing(start: torch.Tensor, move: torch.Tensor, low: torch.Tensor, high: 
 
 
 def _pairs(scene: Scene, touches: Touches) -> Iterator[Pairs]:
-    """Rays with single prisms, with single superquadrics, with a few solids of one group, and with more."""
+    """Rays with single prisms, with single superquadrics, and with two and more solids of one group."""
     solids = scene.solids.shape[1]
     group = _take(scene.groups.flatten(), touches.solid)
     _, counts = torch.unique_consecutive(touches.ray * solids + group, return_counts=True)
     first = counts.cumsum(0) - counts
     power = scene.solids[..., POWER].flatten()[touches.solid[first]]
-    for kinds, chosen in (
-        ("prisms", (counts == 1) & (power == 0)),
-        ("superquadrics", (counts == 1) & (power > 0)),
-        ("both", (counts > 1) & (counts <= FEW)),
-        ("both", counts > FEW),
-    ):
+    buckets = [("prisms", (counts == 1) & (power == 0)), ("superquadrics", (counts == 1) & (power > 0))]
+    for least, most in itertools.pairwise(TOGETHER):
+        buckets.append(("both", (counts > least) & (counts <= most)))
+    for kinds, chosen in buckets:
         which = chosen.nonzero()[:, 0]
         if len(which):
             yield _together(scene, touches, first[which], counts[which], kinds)

@@ -14,8 +14,8 @@ def composition(b: Builder) -> None:
     """Two to eight solids near each other; some mirrored, some upright in a column, some flowing together."""
     palette = [b.material(*PALETTES) for _ in range(b.count(1, 3))]
     form = b.pick("free", "mirrored", "column", "joined", "joined mirrored")
-    count = b.count(2, 5)
-    smoothness = b.u(0.02, 0.09)
+    count = b.count(2, 4 if "joined" in form else 5)
+    smoothness = b.u(0.015, 0.06)
     with b.mirrored("y" if "mirrored" in form else ""):
         if "joined" in form:
             with b.joined(smoothness):
