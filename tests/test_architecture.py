@@ -53,13 +53,15 @@ TABLE = {
         "diffusers transformers safetensors huggingface_hub taming",
     ),
     "outputs": Row("errors geometry views", "numpy PIL", "torch imageio_ffmpeg"),
+    # Views of any system, so no pipeline and no model; its networks are its own.
+    "evaluation": Row("errors outputs resources views", "numpy torch", "cv2 safetensors torchmetrics"),
     # The wiring.
     "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),
     "conditioning": Row("fusion geometry zero123", "torch"),
     "pipeline": Row("conditioning config fusion geometry preprocessing solvers views zero123", "torch"),
     "cli": Row(
-        "__init__ conditioning config errors fusion geometry outputs pipeline preprocessing trajectory_files "
-        "views zero123",
+        "__init__ conditioning config errors evaluation fusion geometry outputs pipeline preprocessing "
+        "trajectory_files views zero123",
         "typer rich",
         "packaging torch imageio_ffmpeg",
     ),

@@ -15,7 +15,7 @@ import typer
 
 from viewfusion.errors import ViewFusionError, ViewFusionWarning
 
-from . import checkpoints
+from . import checkpoints, metrics
 from .caches import keep_caches_together
 from .photos import split_settings
 from .signals import stopping_kindly, stopping_on_signals
@@ -45,6 +45,7 @@ ModelConfig = Annotated[
     Path | None, typer.Option("--config", help="The YAML that came with an original .ckpt.")
 ]
 app.add_typer(checkpoints.app, name="checkpoints")
+app.add_typer(metrics.app, name="metrics")
 
 Preset = Annotated[str, typer.Option(help="fast, balanced, reference, or a YAML file.")]
 Views = Annotated[int | None, typer.Option(help="How many views, the input among them.  [default: 16]")]
