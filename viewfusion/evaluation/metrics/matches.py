@@ -19,7 +19,7 @@ def sift_matches(images: torch.Tensor, others: torch.Tensor, size: int = 256) ->
     """(B,) numbers of matches from each of ``images`` to its partner in ``others``; needs OpenCV.
 
     Pictures of another size are resized to ``size`` first: the protocol says 256, and in 64 pixels SIFT finds
-    next to nothing. Grey is the mean of the three colours, rounded to 8 bits; OpenCV's SIFT as it comes,
+    less than half. Grey is the mean of the three colours, rounded to 8 bits; OpenCV's SIFT as it comes,
     Euclidean distances by brute force, the two nearest, Lowe's ratio test at 0.75. Not symmetric.
 
     Args:

@@ -31,8 +31,8 @@ def ssim(images: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """(B,) structural similarity in [-1, 1] of (B, 3, H, W) in [0, 1]; needs torchmetrics.
 
     Gaussian window 11 x 11 (sigma 1.5), K1 = 0.01, K2 = 0.03, data range 1, each colour for itself, the mean
-    over windows that lie wholly in the picture (Wang et al., 2004; scikit-image; torchmetrics before 1.5).
-    Later torchmetrics average windows mirrored at the border too, which is another number: we take its map
+    over windows that lie wholly in the picture (Wang et al., 2004; scikit-image; torchmetrics up to 1.4.1).
+    Later ones average windows mirrored at the border too, which is another number: we take its map
     and cut the border off.
     """
     try:
