@@ -95,6 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--checkpoint", default="zero123-nano")
     parser.add_argument("--objects", type=int, default=60)
+    parser.add_argument("--first-seed", type=int, default=HELD_OUT_SEEDS, help="500000000 to choose settings")
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--preset", default="balanced")
     parser.add_argument("--out", type=Path, required=True)
@@ -104,7 +105,7 @@ def main() -> None:
     config = load_config(args.preset, [*args.overrides, f"views={args.views}"])
     rows, pictures = [], []
     for number in range(args.objects):
-        scores, picture = evaluate(pipeline, HELD_OUT_SEEDS + number, config)
+        scores, picture = evaluate(pipeline, args.first_seed + number, config)
         rows += scores
         pictures += [picture] if number < SHOWN else []
         print(f"{number + 1}/{args.objects} {np.mean([s['psnr'] for s in scores]):.2f} dB", flush=True)
