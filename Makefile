@@ -25,7 +25,7 @@ install: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,train]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,render,train]'
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps taming-transformers-rom1504 einops
 	@touch $@
 
