@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from objects import random_object, render
+from shards import save_shard
 
 from viewfusion.geometry import Pose
 
@@ -57,9 +58,7 @@ def write_shard(shard: int, out: Path, views: int, size: int, first_seed: int) -
         for view, pose in enumerate(random_poses(np.random.default_rng((seed, 1)), views)):
             images[row, view] = over_white(render(obj, pose, size)).numpy()
             poses[row, view] = pose.azimuth, pose.elevation, pose.radius
-    partial = path.with_suffix(".partial.npz")
-    np.savez_compressed(partial, images=images, poses=poses)
-    partial.replace(path)
+    save_shard(path, images, poses)
     return path.name
 
 
