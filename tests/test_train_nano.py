@@ -18,6 +18,7 @@ from nano.autoencoder import AutoencoderModule, opponent
 from nano.diffusion import DiffusionModule, draw_timesteps, evening_weights
 from nano.loop import fit
 from nano.state import cached_latents, trained_model
+from nano.tower import TowerModule
 from nano.views import StoredMoves, Views, encode_all, to_float
 from nano.watch import Watch
 from omegaconf import OmegaConf
@@ -37,6 +38,9 @@ SMALL = [
     "model.unet.block_out_channels=[32,32,32]",
     "model.image_encoder.image_size=16",
     "autoencoder.batch_size=8",
+    "tower.inputs_per_batch=8",
+    "tower.targets_per_input=2",
+    "tower.helper_width=64",
     "diffusion.inputs_per_batch=8",
     "precision=32-true",
 ]
@@ -82,6 +86,26 @@ def test_the_autoencoder_learns(config, dataset):
     torch.manual_seed(0)
     losses = trained(AutoencoderModule(model_of(config), dataset.images, config.autoencoder, 1), 60)
     assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:5])
+
+
+def test_the_tower_learns_to_tell_objects_apart(config, dataset):
+    """Its helper knows only embedding and move, so it can beat the mean view by nothing else."""
+    torch.manual_seed(0)
+    model = model_of(config)
+    moves = StoredMoves(dataset, encode_all(model, dataset.images))
+    losses = trained(TowerModule(model, moves, config.tower, 1), 60)
+    assert np.mean(losses[-10:]) < 0.8
+    with torch.no_grad():
+        embeds = model.embed_images(to_float(dataset.images[:, 0]))
+    assert embeds.std(0).mean() > 0.2 * embeds.std()
+
+
+def test_the_tower_learns_more_slowly_than_the_unet(config, dataset, tmp_path):
+    module = diffusion(model_of(config), dataset, config, 60, slice_minutes=1e-9)
+    fit(module, tmp_path, "diffusion", config)
+    unet, tower = module.optimizers().param_groups
+    assert tower["lr"] == pytest.approx(config.diffusion.tower_rate * unet["lr"])
+    assert {id(p) for p in tower["params"]} == {id(p) for p in module.image_encoder.parameters()}
 
 
 def test_the_diffusion_learns(config, dataset):
@@ -184,6 +208,11 @@ def test_stages_resume_and_export(config, dataset, tmp_path):
     assert torch.equal(cached_latents(model, dataset.images, state), latents)
     assert (state / "latents.pt").stat().st_mtime_ns == kept_at
     assert not torch.equal(cached_latents(model_of(config), dataset.images, state), latents)
+    fit(TowerModule(model, StoredMoves(dataset, latents), config.tower, 0.02), state, "tower", config)
+    taught = torch.load(state / "tower/last.ckpt", weights_only=False)["state_dict"]
+    model = trained_model(config, state)
+    name = "image_encoder.visual_projection.weight"
+    assert torch.equal(model.state_dict()[name], taught[name])
     module = diffusion(model, dataset, config, 0.03)
     fit(module, state, "diffusion", config, ema=0.9)
     # Averaged like a weight, the clock would run late and a resumed run train too long.

@@ -1,8 +1,9 @@
-"""Train zero123-nano: the autoencoder first, then everything else.
+"""Train zero123-nano: the autoencoder first, then the image tower, then everything but the autoencoder.
 
     python tools/make_dataset.py --out STATE/objects
     python tools/make_dataset.py --out STATE/validation --objects 250 --first-seed 500000000
     python tools/train_nano.py autoencoder --data STATE/objects --state STATE --minutes 25
+    python tools/train_nano.py tower --data STATE/objects --state STATE --minutes 10
     python tools/train_nano.py diffusion --data STATE/objects --validation STATE/validation \\
         --state STATE --minutes 100
     python tools/train_nano.py export --state STATE --out zero123_ckpts/zero123-nano
@@ -23,6 +24,7 @@ from nano.autoencoder import AutoencoderModule, measure_scale
 from nano.diffusion import DiffusionModule
 from nano.loop import fit
 from nano.state import cached_latents, trained_model
+from nano.tower import TowerModule
 from nano.views import StoredMoves, Views
 from nano.watch import Watch
 from omegaconf import DictConfig, OmegaConf
@@ -54,11 +56,23 @@ def train_diffusion(args: argparse.Namespace, config: DictConfig) -> None:
     fit(module, args.state, "diffusion", config, config.diffusion.ema_decay, steps)
 
 
+def train_tower(args: argparse.Namespace, config: DictConfig) -> None:
+    model, views = trained_model(config, args.state, args.begin_with), Views.load(args.data)
+    moves = StoredMoves(views, cached_latents(model, views.images, args.state))
+    options = {"slice_minutes": args.slice, "seed": config.seed}
+    fit(TowerModule(model, moves, config.tower, args.minutes, **options), args.state, "tower", config)
+
+
 def export(args: argparse.Namespace, config: DictConfig) -> None:
     save_zero123(trained_model(config, args.state, args.begin_with), args.out)
 
 
-STAGES = {"autoencoder": train_autoencoder, "diffusion": train_diffusion, "export": export}
+STAGES = {
+    "autoencoder": train_autoencoder,
+    "tower": train_tower,
+    "diffusion": train_diffusion,
+    "export": export,
+}
 
 
 def main() -> None:

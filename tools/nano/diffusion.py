@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from omegaconf import DictConfig
 from torch.nn import functional
@@ -12,15 +10,8 @@ from viewfusion.zero123.model import Zero123
 
 from .attention import compile_unet
 from .loop import TimedModule
-from .views import Moves
+from .views import MoveSource
 from .watch import Watch
-
-
-class MoveSource(Protocol):
-    """Where training moves come from."""
-
-    def draw(self, inputs: int, targets: int) -> Moves:
-        """``inputs`` input views with ``targets`` target views each."""
 
 
 class DiffusionModule(TimedModule):
@@ -51,6 +42,11 @@ class DiffusionModule(TimedModule):
         self.outside = (model, watch)  # in a tuple, so that torch does not take the model for a part
         if settings.compile:
             compile_unet(self.unet)
+
+    def rates(self) -> list[tuple[float, list[torch.nn.Parameter]]]:
+        tower = list(self.image_encoder.parameters())
+        rest = [*self.unet.parameters(), *self.cc_projection.parameters()]
+        return [(1.0, rest), (self.settings.tower_rate, tower)]
 
     def on_fit_start(self) -> None:
         self.outside[0].to(self.device)

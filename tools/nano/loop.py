@@ -1,4 +1,4 @@
-"""The training loop that both stages share: a budget of time, an average of the weights, safe stops."""
+"""The training loop that the stages share: a budget of time, an average of the weights, safe stops."""
 
 from __future__ import annotations
 
@@ -71,15 +71,20 @@ class TimedModule(pl.LightningModule):
         left = 1 - float(self.trained_seconds) / self.budget
         warm = min(1.0, (self.global_step + 1) / self.settings.warmup_steps)
         for group in self.optimizers().param_groups:
-            group["lr"] = self.settings.lr * warm * max(0.0, min(1.0, 1.6 * left))
+            group["lr"] = group["rate"] * self.settings.lr * warm * max(0.0, min(1.0, 1.6 * left))
         stop = self._told_to_stop or left <= 0 or now - self._began > self.slice
         # All or none: a process that went on alone would wait for the others for ever.
         self.trainer.should_stop = self.trainer.strategy.reduce_boolean_decision(stop, all=False)
 
+    def rates(self) -> list[tuple[float, list[torch.nn.Parameter]]]:
+        """Parameters, and what part of the learning rate is theirs."""
+        return [(1.0, [p for p in self.parameters() if p.requires_grad])]
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        settings, weights = self.settings, [p for p in self.parameters() if p.requires_grad]
+        groups = [{"params": parameters, "rate": rate} for rate, parameters in self.rates()]
+        settings = self.settings
         return torch.optim.AdamW(
-            weights, lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.98)
+            groups, lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.98)
         )
 
     def training_step(self, batch: int, batch_index: int) -> torch.Tensor:

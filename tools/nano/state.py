@@ -19,7 +19,11 @@ from viewfusion.zero123.model import Zero123
 
 from .views import encode_all
 
-STAGES = {"autoencoder": ("vae.",), "diffusion": ("unet.", "image_encoder.", "cc_projection.")}
+STAGES = {
+    "autoencoder": ("vae.",),
+    "tower": ("image_encoder.",),
+    "diffusion": ("unet.", "image_encoder.", "cc_projection."),
+}
 """Which weights each stage trains, by the beginnings of their names."""
 
 

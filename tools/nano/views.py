@@ -9,6 +9,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -89,6 +90,13 @@ class Moves:
     def to(self, device: torch.device | str) -> Moves:
         parts = (self.images, self.cond_latents, self.latents, self.pose_embeddings)
         return Moves(*(part.to(device) for part in parts))
+
+
+class MoveSource(Protocol):
+    """Where training moves come from."""
+
+    def draw(self, inputs: int, targets: int) -> Moves:
+        """``inputs`` input views with ``targets`` target views each."""
 
 
 class StoredMoves:
