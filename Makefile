@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WEIGHTS := $(VENV)/.weights
 
 .PHONY: demo test install format clean
 
@@ -12,7 +13,7 @@ demo: $(READY)
 		--views 16 --preset fast sampling.guidance_scale=2 --out out
 	@echo "Look at contact_sheet.png and turntable.gif in out/bucket and out/chair"
 
-test: $(READY)
+test: $(READY) $(WEIGHTS)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -25,8 +26,13 @@ install: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,train]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,evaluation,render,train]'
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps taming-transformers-rom1504 einops
+	@touch $@
+
+# What the tests of LPIPS and of the optical flow measure with; 97 MB, once.
+$(WEIGHTS): $(READY)
+	$(BIN)/viewfusion metrics fetch
 	@touch $@
 
 format: $(READY)

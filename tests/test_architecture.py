@@ -53,13 +53,16 @@ TABLE = {
         "diffusers transformers safetensors huggingface_hub taming",
     ),
     "outputs": Row("errors geometry views", "numpy PIL", "torch imageio_ffmpeg"),
+    # Views of any system, so no pipeline and no model; its networks are its own.
+    "evaluation": Row("errors outputs resources views", "numpy torch", "cv2 safetensors torchmetrics"),
+    "datasets": Row("errors geometry outputs preprocessing", "numpy PIL", "trimesh embreex"),
     # The wiring.
     "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),
     "conditioning": Row("fusion geometry zero123", "torch"),
     "pipeline": Row("conditioning config fusion geometry preprocessing solvers views zero123", "torch"),
     "cli": Row(
-        "__init__ conditioning config errors fusion geometry outputs pipeline preprocessing trajectory_files "
-        "views zero123",
+        "__init__ conditioning config datasets errors evaluation fusion geometry outputs pipeline "
+        "preprocessing trajectory_files views zero123",
         "typer rich",
         "packaging torch imageio_ffmpeg",
     ),
@@ -226,7 +229,14 @@ def test_importing_viewfusion_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("--version",), ("generate-360", "--help"), ("export", "--help")]
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("generate-360", "--help"),
+        ("export", "--help"),
+        ("render-object", "--help"),
+    ],
 )
 def test_help_imports_nothing_heavy(arguments):
     assert imported_by(command(*arguments)) == set()

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import pytest
 import test_checkpoints
+import test_meshes
 import test_pickles
 import torch
 import yaml
@@ -35,7 +36,9 @@ from PIL import Image, ImageCms
 from safetensors.torch import save
 
 from viewfusion.config import Config, load_config
+from viewfusion.datasets import Renderer, read_mesh
 from viewfusion.errors import ViewFusionError
+from viewfusion.geometry import Pose
 from viewfusion.preprocessing import PreparedImage, prepare_image
 from viewfusion.resources import resource_folder
 from viewfusion.yaml_files import read_yaml
@@ -197,6 +200,47 @@ def read_in_folder(path: Path) -> tuple[Any, Any]:
     return read_folder(path.parent)
 
 
+def objs() -> list[bytes]:
+    """Cubes with one colour and with texture coordinates and normals, by ends and by starts of its lists."""
+    corners, sides = test_meshes.CORNERS, test_meshes.SIDES.values()
+    plain = test_meshes.lines("v", corners) + test_meshes.lines(
+        "f", [[i + 1 for i in side] for side in sides]
+    )
+    full = test_meshes.lines("v", [(*corner, 1, 0, 0) for corner in corners])
+    full += test_meshes.lines("vt", test_meshes.QUAD_UV) + "vn 1 0 0\nusemtl a\n"
+    full += test_meshes.lines("f", [[f"{c + 1}/{k + 1}/1" for k, c in enumerate(side)] for side in sides])
+    back = test_meshes.lines("v", corners) + "o one\ng two\nf -1 -2 -3 -4 -5\nf 1 2 3\n"
+    return [text.encode() for text in (plain, full, back)]
+
+
+def glbs() -> list[bytes]:
+    """A textured quad, in one piece and as text."""
+    header, binary = test_meshes.quad_gltf(test_meshes.png(test_meshes.FOUR))
+    return [test_meshes.glb(header, binary)]
+
+
+def plys() -> list[bytes]:
+    """Cubes, as text with colours and as bytes."""
+    colours = "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
+    text = test_meshes.ply(colours, [(*corner, 9, 99, 199) for corner in test_meshes.CORNERS])
+    head = test_meshes.ply().partition("end_header\n")[0].replace("ascii", "binary_little_endian")
+    faces = b"".join(struct.pack("<B4i", 4, *side) for side in test_meshes.SIDES.values())
+    body = test_meshes.CORNERS.astype("<f4").tobytes() + faces
+    return [text.encode(), (head + "end_header\n").encode() + body]
+
+
+def stls() -> list[bytes]:
+    """A cube in bytes, and a triangle in words."""
+    sides = [test_meshes.CORNERS[[a, b, c]] for a, b, c, _ in test_meshes.SIDES.values()]
+    facet = "facet normal 1 0 0\nouter loop\nvertex 0 0 0\nvertex 0 1 0\nvertex 0 0 1\nendloop\nendfacet\n"
+    return [test_meshes.stl(np.array(sides)), f"solid a\n{facet}endsolid a\n".encode()]
+
+
+def render_mesh(path: Path) -> np.ndarray:
+    """The mesh, and a small picture of it: what is read is fit for the ray caster."""
+    return Renderer(read_mesh(path)).render(Pose(0.5, 0.5, 1.5), 8, supersample=1)
+
+
 def read_model_yaml(path: Path) -> dict[str, Any]:
     """As :func:`load_zero123` reads ``--config``."""
     return ldm_config(read_yaml(path, "model YAML", "--config"), original_state(), str(path))
@@ -275,6 +319,10 @@ READERS = {
     "index": Reader(300, "model.safetensors.index.json", indices, read_in_folder, tuple, words=JSON),
     "preset": Reader(400, "a.yaml", presets, load_config, Config, words=YAML + TAGS),
     "model YAML": Reader(400, "a.yaml", model_yamls, read_model_yaml, dict, words=YAML + TAGS),
+    "OBJ": Reader(300, "a.obj", objs, render_mesh, np.ndarray, words=NUMBERS),
+    "GLB": Reader(500, "a.glb", glbs, render_mesh, np.ndarray, words=JSON),
+    "PLY": Reader(300, "a.ply", plys, render_mesh, np.ndarray, words=NUMBERS),
+    "STL": Reader(200, "a.stl", stls, render_mesh, np.ndarray, words=NUMBERS),
 }
 
 

@@ -13,7 +13,7 @@ import torch
 from make_dataset import write_shard
 from objects import (
     FAMILIES,
-    HELD_OUT_SEEDS,
+    SPLITS,
     ProceduralObject,
     endless_batches,
     free_photos,
@@ -436,7 +436,7 @@ def test_endless_batches_are_what_their_seeds_say():
     images, poses, seeds = next(batches)
     assert images.shape == (2, 2, 24, 24, 3)
     assert poses.shape == (2, 2, 3)
-    assert (seeds < HELD_OUT_SEEDS).all()
+    assert (seeds < SPLITS["validation"]).all()
     for row, view in itertools.product(range(2), range(2)):
         single = render(random_object(int(seeds[row])), Pose(*poses[row, view].tolist()), 24)
         assert ((over_white(single).int() - images[row, view].int()).abs() > 1).float().mean() < 1e-3
@@ -479,12 +479,9 @@ def test_a_finished_shard_is_not_made_again(tmp_path, monkeypatch):
     assert (tmp_path / name).read_bytes() == b"kept"
 
 
-def test_held_out_objects_do_not_slip_into_training(tmp_path, monkeypatch, capsys):
-    first = str(HELD_OUT_SEEDS - 5)
-    monkeypatch.setattr(
-        sys, "argv", ["make_dataset.py", "--out", str(tmp_path), "--objects", "10", "--first-seed", first]
-    )
+def test_a_split_holds_its_own_objects_only(tmp_path, monkeypatch, capsys):
+    most = str(SPLITS["validation"] + 1)
+    monkeypatch.setattr(sys, "argv", ["make_dataset.py", "--out", str(tmp_path), "--objects", most])
     with pytest.raises(SystemExit):
         make_dataset.main()
-    assert "held out" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    assert "--objects must be" in capsys.readouterr().err

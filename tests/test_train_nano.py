@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import csv
 import math
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 from make_dataset import write_shard
+from nano.attention import OneTokenAttention, PlainSelfAttention
+from nano.autoencoder import AutoencoderModule, opponent
+from nano.diffusion import DiffusionModule, draw_timesteps, evening_weights
+from nano.loop import fit
+from nano.state import cached_latents, trained_model
+from nano.tower import TowerModule
+from nano.views import EndlessMoves, StoredMoves, Views, encode_all, to_float
+from nano.watch import Watch
 from omegaconf import OmegaConf
-from train_nano import (
-    CONFIG,
-    AutoencoderModule,
-    DiffusionModule,
-    cached_latents,
-    draw_timesteps,
-    encode_all,
-    evening_weights,
-    fit,
-    load_dataset,
-    opponent,
-    to_float,
-    trained_model,
-)
+from PIL import Image
+from train_nano import CONFIG
 
 from viewfusion.geometry import Pose
 from viewfusion.zero123 import load_zero123, save_zero123
 from viewfusion.zero123.model import Zero123
 
+TOOL = CONFIG.parents[2] / "tools/train_nano.py"
 SMALL = [
     "model.image_size=16",
     "model.vae.sample_size=16",
@@ -35,7 +37,11 @@ SMALL = [
     "model.unet.sample_size=4",
     "model.unet.block_out_channels=[32,32,32]",
     "model.image_encoder.image_size=16",
+    "model.image_encoder.patch_size=4",
     "autoencoder.batch_size=8",
+    "tower.inputs_per_batch=8",
+    "tower.targets_per_input=2",
+    "tower.helper_width=128",
     "diffusion.inputs_per_batch=8",
     "precision=32-true",
 ]
@@ -52,7 +58,7 @@ def dataset(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("make_dataset.SHARD", 12)
         write_shard(0, folder, views=3, size=16, first_seed=0)
-    return load_dataset(folder)
+    return Views.load(folder)
 
 
 def model_of(config):
@@ -60,8 +66,9 @@ def model_of(config):
     return Zero123.from_config(OmegaConf.to_container(config.model))
 
 
-def diffusion(model, dataset, config):
-    return DiffusionModule(model, dataset, encode_all(model, dataset[0]), 0.3, config.diffusion, 1)
+def diffusion(model, dataset, config, minutes=1.0, watch=None, **options):
+    moves = StoredMoves(dataset, encode_all(model, dataset.images))
+    return DiffusionModule(model, moves, 0.3, config.diffusion, minutes, watch, **options)
 
 
 def trained(module, steps):
@@ -78,8 +85,28 @@ def trained(module, steps):
 
 def test_the_autoencoder_learns(config, dataset):
     torch.manual_seed(0)
-    losses = trained(AutoencoderModule(model_of(config), dataset[0], config.autoencoder, 1), 60)
+    losses = trained(AutoencoderModule(model_of(config), StoredMoves(dataset), config.autoencoder, 1), 60)
     assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:5])
+
+
+def test_the_tower_learns_to_tell_objects_apart(config, dataset):
+    """Its helper knows only embedding and move, so it can beat the mean view by nothing else."""
+    torch.manual_seed(0)
+    model = model_of(config)
+    moves = StoredMoves(dataset, encode_all(model, dataset.images))
+    losses = trained(TowerModule(model, moves, config.tower, 1), 300)
+    assert np.mean(losses[-30:]) < 0.85
+    with torch.no_grad():
+        embeds = model.embed_images(to_float(dataset.images[:, 0]))
+    assert embeds.std(0).mean() > 0.2 * embeds.std()
+
+
+def test_the_tower_learns_more_slowly_than_the_unet(config, dataset, tmp_path):
+    module = diffusion(model_of(config), dataset, config, 60, slice_minutes=1e-9)
+    fit(module, tmp_path, "diffusion", config)
+    unet, tower = module.optimizers().param_groups
+    assert tower["lr"] == pytest.approx(config.diffusion.tower_rate * unet["lr"])
+    assert {id(p) for p in tower["params"]} == {id(p) for p in module.image_encoder.parameters()}
 
 
 def test_the_diffusion_learns(config, dataset):
@@ -91,23 +118,89 @@ def test_the_diffusion_learns(config, dataset):
 def test_moves_are_what_the_network_is_told_when_used(config, dataset):
     """The training data's pose embedding is the package's; a mirrored pair turns the other way."""
     model = model_of(config)
-    module = diffusion(model, dataset, config)
-    rows, source, targets = torch.tensor([0, 5]), torch.tensor([0, 1]), torch.tensor([2, 0])
-    poses = dataset[1]
-    told = module.moves(rows, torch.tensor([False, True]), source, targets)
+    rows, source, targets = torch.tensor([0, 5]), torch.tensor([0, 1]), torch.tensor([[2, 1], [0, 2]])
+    moves = StoredMoves(dataset, encode_all(model, dataset.images))
+    told = moves.of(rows, torch.tensor([False, True]), source, targets).pose_embeddings
     for n in range(2):
-        ours = Pose(*map(float, poses[rows[n], targets[n]]))
-        theirs = Pose(*map(float, poses[rows[n], source[n]]))
-        expected = model.pose_embedding(ours, [theirs])[0]
-        expected[1] *= -1 if n else 1
-        torch.testing.assert_close(told[n], expected, atol=1e-5, rtol=0)
+        theirs = Pose(*map(float, dataset.poses[rows[n], source[n]]))
+        for k in range(2):
+            ours = Pose(*map(float, dataset.poses[rows[n], targets[n, k]]))
+            expected = model.pose_embedding(ours, [theirs])[0]
+            expected[1] *= -1 if n else 1
+            torch.testing.assert_close(told[n, k], expected, atol=1e-5, rtol=0)
 
 
-def test_targets_are_never_their_own_input(config, dataset):
-    module = diffusion(model_of(config), dataset, config)
+def test_latents_are_those_of_the_views_that_are_drawn(config, dataset):
+    model = model_of(config)
+    moves = StoredMoves(dataset, encode_all(model, dataset.images))
+    drawn = moves.of(
+        torch.tensor([3, 3]), torch.tensor([False, True]), torch.tensor([1, 1]), torch.tensor([[0], [0]])
+    )
+    target = to_float(dataset.images[3, :1])
+    torch.testing.assert_close(drawn.images[1], drawn.images[0].flip(-1))
+    with torch.no_grad():
+        expected = model.encode_cond_latents(torch.cat([drawn.images, target, target.flip(-1)]))
+    got = torch.cat([drawn.cond_latents, drawn.latents[:, 0]])
+    torch.testing.assert_close(got, expected, atol=2e-3, rtol=2e-3)
+
+
+def test_moves_of_new_objects_are_as_those_of_stored_ones(config, dataset):
+    """The same renderings and poses give the same moves, whichever way they come."""
+    model = model_of(config)
+    moves = EndlessMoves(model, workers=0)
+    images, poses = moves.rendered(2, 3)
+    assert images.shape == (2, 3, 16, 16, 3)
+    again, _ = moves.rendered(2, 3)
+    assert not torch.equal(images, again)
+    views = Views(images, poses.float())
+    stored = StoredMoves(views, encode_all(model, images))
+    rows, plain = torch.arange(2), torch.tensor([False, False])
+    expected = stored.of(rows, plain, torch.tensor([0, 0]), torch.tensor([[1, 2], [1, 2]]))
+    moves.rendered = lambda *_: (images, poses)
+    got = moves.draw(2, 2)
+    for name in ("images", "cond_latents", "latents", "pose_embeddings"):
+        torch.testing.assert_close(getattr(got, name), getattr(expected, name), atol=2e-3, rtol=2e-3)
+
+
+def test_targets_are_never_their_own_input(config, dataset, monkeypatch):
+    moves = StoredMoves(dataset, encode_all(model_of(config), dataset.images))
+    seen = []
+    monkeypatch.setattr(moves, "of", lambda *what: seen.append(what))
     for _ in range(20):
-        _, _, source, targets = module.draw()
+        moves.draw(8, 2)
+    for _, _, source, targets in seen:
+        assert targets.shape == (8, 2)
         assert not (source[:, None] == targets).any()
+
+
+def test_broken_shards_are_left_out_and_named(dataset, tmp_path, capsys):
+    good = {"images": dataset.images.numpy(), "poses": dataset.poses.numpy()}
+    np.savez(tmp_path / "objects-00000.npz", **good)
+    whole = (tmp_path / "objects-00000.npz").read_bytes()
+    (tmp_path / "objects-00001.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "objects-00002.npz").write_bytes(b"")
+    np.savez(tmp_path / "objects-00003.npz", images=good["images"])
+    np.savez(tmp_path / "objects-00004.npz", images=good["images"][:, :, :8, :8], poses=good["poses"])
+    np.savez(tmp_path / "objects-00005.npz", images=good["images"], poses=good["poses"] * np.nan)
+    assert len(Views.load(tmp_path).images) == 12
+    printed = capsys.readouterr().out
+    assert all(f"objects-0000{n}.npz" in printed for n in range(1, 6))
+    assert "5 of 6 shards left out" in printed
+    (tmp_path / "objects-00000.npz").unlink()
+    with pytest.raises(SystemExit, match="no whole objects"):
+        Views.load(tmp_path / "nowhere")
+
+
+def test_attention_for_the_compiler_is_the_same_function(config):
+    unet = model_of(config).unet
+    inputs = torch.randn(2, 8, 4, 4), torch.tensor([3, 900])
+    tokens = torch.randn(2, 1, 256)
+    with torch.no_grad():
+        expected = unet(*inputs, encoder_hidden_states=tokens).sample
+        cross, own = OneTokenAttention(), PlainSelfAttention()
+        unet.set_attn_processor({name: cross if "attn2" in name else own for name in unet.attn_processors})
+        got = unet(*inputs, encoder_hidden_states=tokens).sample
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_grey_has_no_colour():
@@ -123,17 +216,24 @@ def test_stages_resume_and_export(config, dataset, tmp_path):
     state = tmp_path / "state"
     for _ in range(2):
         model = trained_model(config, state)
-        fit(
-            AutoencoderModule(model, dataset[0], config.autoencoder, 0.03), state, "autoencoder", config, None
-        )
+        module = AutoencoderModule(model, StoredMoves(dataset), config.autoencoder, 0.03)
+        fit(module, state, "autoencoder", config)
     first = torch.load(state / "autoencoder/last.ckpt", weights_only=False)
     assert first["global_step"] > 0
     assert first["state_dict"]["trained_seconds"] >= 0.03 * 60
     model = trained_model(config, state)
-    latents = cached_latents(model, dataset[0], state)
-    assert torch.equal(cached_latents(model, dataset[0], state), latents)
-    module = DiffusionModule(model, dataset, latents, 0.3, config.diffusion, 0.03)
-    fit(module, state, "diffusion", config, 0.9)
+    latents = cached_latents(model, dataset.images, state)
+    kept_at = (state / "latents.pt").stat().st_mtime_ns
+    assert torch.equal(cached_latents(model, dataset.images, state), latents)
+    assert (state / "latents.pt").stat().st_mtime_ns == kept_at
+    assert not torch.equal(cached_latents(model_of(config), dataset.images, state), latents)
+    fit(TowerModule(model, StoredMoves(dataset, latents), config.tower, 0.02), state, "tower", config)
+    taught = torch.load(state / "tower/last.ckpt", weights_only=False)["state_dict"]
+    model = trained_model(config, state)
+    name = "image_encoder.visual_projection.weight"
+    assert torch.equal(model.state_dict()[name], taught[name])
+    module = diffusion(model, dataset, config, 0.03)
+    fit(module, state, "diffusion", config, ema=0.9)
     # Averaged like a weight, the clock would run late and a resumed run train too long.
     kept = torch.load(state / "diffusion/last.ckpt", weights_only=False)["state_dict"]
     assert kept["trained_seconds"] >= 0.03 * 60
@@ -143,6 +243,89 @@ def test_stages_resume_and_export(config, dataset, tmp_path):
     for name, value in done.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[name])
     assert math.isfinite(loaded.embed_images(torch.zeros(1, 3, 16, 16)).sum())
+
+
+def test_held_out_objects_are_watched(config, dataset, tmp_path):
+    """With the averaged weights, in a line of the table and a sheet of four columns a look."""
+    model = model_of(config)
+    watch = Watch(dataset, tmp_path / "diffusion", steps=2, shown=3)
+    fit(diffusion(model, dataset, config, 0.05, watch), tmp_path, "diffusion", config, 0.9, watch_steps=2)
+    with (tmp_path / "diffusion/watch.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows[:3]] == [2, 4, 6]
+    assert len({row["psnr_input_repeated"] for row in rows}) == 1
+    assert len({row["guess_psnr"] for row in rows}) > 1
+    sheets = sorted((tmp_path / "diffusion/watch").iterdir())
+    assert len(sheets) == len(rows)
+    sheet = np.asarray(Image.open(sheets[0]))
+    assert sheet.shape == (3 * 16, 4 * 16, 3)
+    assert np.array_equal(sheet[:16, :16], dataset.images[0, 0])
+    assert np.array_equal(sheet[:16, 16:32], dataset.images[0, 1])
+
+
+def test_a_resumed_run_draws_other_batches(config, dataset, tmp_path):
+    seen = []
+
+    class Recording(StoredMoves):
+        def of(self, *what):
+            seen.append(what)
+            return super().of(*what)
+
+    for _ in range(2):
+        model = trained_model(config, tmp_path)
+        moves = Recording(dataset, encode_all(model, dataset.images))
+        torch.manual_seed(0)
+        module = DiffusionModule(model, moves, 0.3, config.diffusion, 1, slice_minutes=1e-9)
+        fit(module, tmp_path, "diffusion", config)
+    first, second = seen
+    assert not torch.equal(first[3], second[3])
+
+
+def test_training_goes_on_from_finished_weights(config, dataset, tmp_path):
+    torch.manual_seed(1)
+    model = Zero123.from_config(OmegaConf.to_container(config.model))
+    model.config["vae"]["scaling_factor"] = 0.7
+    path = save_zero123(model, tmp_path / "weights", dtype=torch.float32)
+    begun = trained_model(config, tmp_path / "state", str(path))
+    assert begun.vae.config["scaling_factor"] == 0.7
+    for name, value in begun.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name])
+
+
+def test_a_configuration_that_does_not_fit_is_told(config, dataset, tmp_path):
+    fit(diffusion(model_of(config), dataset, config, 0.001), tmp_path, "diffusion", config)
+    other = OmegaConf.merge(config, OmegaConf.from_dotlist(["model.unet.block_out_channels=[32,32,64]"]))
+    with pytest.raises(SystemExit, match=r"does not fit the configuration: unet\..* give the configuration"):
+        trained_model(other, tmp_path)
+    with pytest.raises(SystemExit, match="zero123-nano does not fit the configuration"):
+        trained_model(config, tmp_path / "none", "zero123-nano")
+    whole = (tmp_path / "diffusion/last.ckpt").read_bytes()
+    (tmp_path / "diffusion/last.ckpt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SystemExit, match="cannot be read"):
+        trained_model(config, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_command_stops_when_told_and_goes_on(config, dataset, tmp_path):
+    """SIGTERM in the middle: the step under way ends, the state is saved, the next slice starts there."""
+    np.savez(tmp_path / "objects-00000.npz", images=dataset.images.numpy(), poses=dataset.poses.numpy())
+    given = ["--data", str(tmp_path), "--state", str(tmp_path / "state"), "--minutes", "60", *SMALL]
+    command = [sys.executable, str(TOOL), "autoencoder", *given]
+    endless = [sys.executable, str(TOOL), "tower", "--endless", *given[2:], "--slice", "0.01", "workers=1"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        line = next(line for line in process.stdout if line.startswith("step 50 "))
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0, line
+    kept = torch.load(tmp_path / "state/autoencoder/last.ckpt", weights_only=False)["global_step"]
+    assert kept >= 50
+    subprocess.run([*command, "--slice", "0.01"], check=True, timeout=120, env=environment)
+    after = torch.load(tmp_path / "state/autoencoder/last.ckpt", weights_only=False)["global_step"]
+    assert after > kept
+    assert float((tmp_path / "state/scaling_factor.txt").read_text()) > 0
+    subprocess.run(endless, check=True, timeout=120, env=environment)
+    assert torch.load(tmp_path / "state/tower/last.ckpt", weights_only=False)["global_step"] > 0
 
 
 def test_noises_are_drawn_evenly_by_their_logarithm():

@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
 
 import numpy as np
 import torch
-from make_dataset import HELD_OUT_SEEDS, over_white
-from objects import random_object, render
+from objects import SPLITS, over_white, random_object, render
 from PIL import Image
 
 from viewfusion import Config, ViewFusionPipeline, load_config
+from viewfusion.evaluation.metrics import bootstrap_interval, outline_overlap, psnr, unit_images
 from viewfusion.preprocessing import PreparedImage
 
 SHOWN = 12
-NEARLY_WHITE = 235
+MOST_DB = 60.0  # of equal pictures, whose PSNR is infinite
 NAMES = (
     "psnr",
     "psnr_input_repeated",
@@ -36,19 +35,6 @@ NAMES = (
 )
 
 
-def psnr(ours: np.ndarray, truth: np.ndarray) -> float:
-    """Decibels between (H, W, 3) uint8 images, data range 255; at most 60."""
-    error = np.square(ours.astype(np.float64) - truth.astype(np.float64)).mean()
-    return 60.0 if error == 0 else min(60.0, 10 * math.log10(255**2 / error))
-
-
-def outline_overlap(ours: np.ndarray, truth: np.ndarray) -> float:
-    """Intersection over union of what is not nearly white in (H, W, 3) uint8 images; 1 if nothing is."""
-    a, b = (image.min(-1) < NEARLY_WHITE for image in (ours, truth))
-    union = (a | b).sum()
-    return float((a & b).sum() / union) if union else 1.0
-
-
 def evaluate(pipeline: ViewFusionPipeline, seed: int, config: Config) -> tuple[list[dict], np.ndarray]:
     """Scores of each generated view of one object's spin, and its two rows of pictures."""
     obj, size = random_object(seed), pipeline.model.image_size
@@ -56,19 +42,24 @@ def evaluate(pipeline: ViewFusionPipeline, seed: int, config: Config) -> tuple[l
     rgba = [render(obj, pose, size) for pose in trajectory.views]
     truth = [over_white(image).numpy() for image in rgba]
     made = pipeline(PreparedImage(rgba[0].numpy(), "rendered"), trajectory, config)
+    ours, true = unit_images(made)[1:], unit_images(np.stack(truth))
+    true, repeated = true[1:], true[:1].expand_as(ours)
+    columns = {
+        "psnr": psnr(ours, true),
+        "psnr_input_repeated": psnr(repeated, true),
+        "psnr_white": psnr(torch.ones_like(ours), true),
+        "outline": outline_overlap(ours, true),
+        "outline_input_repeated": outline_overlap(repeated, true),
+        "outline_other_way": outline_overlap(ours, true.flip(0)),
+    }
     rows = [
         {
             "seed": seed,
             "family": obj.family,
             "azimuth_deg": round(view.pose.azimuth_deg, 3),
-            "psnr": psnr(view.rgb, truth[view.index]),
-            "psnr_input_repeated": psnr(truth[0], truth[view.index]),
-            "psnr_white": psnr(np.full_like(truth[0], 255), truth[view.index]),
-            "outline": outline_overlap(view.rgb, truth[view.index]),
-            "outline_input_repeated": outline_overlap(truth[0], truth[view.index]),
-            "outline_other_way": outline_overlap(view.rgb, truth[-view.index]),
+            **{name: float(values[number].clamp(max=MOST_DB)) for name, values in columns.items()},
         }
-        for view in made[1:]
+        for number, view in enumerate(made[1:])
     ]
     pictures = np.concatenate([np.concatenate(truth, 1), np.concatenate([v.rgb for v in made], 1)], 0)
     return rows, pictures
@@ -83,9 +74,9 @@ def summary(rows: list[dict]) -> dict:
 
     def gain(ours: str, other: str) -> dict[str, object]:
         each = [np.mean([r[ours] - r[other] for r in rows if r["seed"] == seed]) for seed in seeds]
-        draws = np.random.default_rng(0).choice(each, (10000, len(each))).mean(1)
-        interval = [round(float(x), 3) for x in np.percentile(draws, [2.5, 97.5])]
-        return {"mean": round(float(np.mean(each)), 3), "interval_95": interval}
+        found = bootstrap_interval(each)
+        interval = [round(found.low, 3), round(found.high, 3)]
+        return {"mean": round(found.mean, 3), "interval_95": interval}
 
     azimuths = sorted({row["azimuth_deg"] for row in rows})
     by_azimuth = {a: means([row for row in rows if row["azimuth_deg"] == a]) for a in azimuths}
@@ -103,6 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--checkpoint", default="zero123-nano")
     parser.add_argument("--objects", type=int, default=60)
+    parser.add_argument("--split", choices=SPLITS, default="held-out")
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--preset", default="balanced")
     parser.add_argument("--out", type=Path, required=True)
@@ -112,7 +104,7 @@ def main() -> None:
     config = load_config(args.preset, [*args.overrides, f"views={args.views}"])
     rows, pictures = [], []
     for number in range(args.objects):
-        scores, picture = evaluate(pipeline, HELD_OUT_SEEDS + number, config)
+        scores, picture = evaluate(pipeline, SPLITS[args.split] + number, config)
         rows += scores
         pictures += [picture] if number < SHOWN else []
         print(f"{number + 1}/{args.objects} {np.mean([s['psnr'] for s in scores]):.2f} dB", flush=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from objects import (
-    HELD_OUT_SEEDS,
+    SPLITS,
     free_photos,
     load_photos,
     over_white,
@@ -26,6 +26,7 @@ from objects import (
     random_poses,
     render_batch,
 )
+from shards import save_shard
 
 SHARD = 250
 
@@ -46,9 +47,7 @@ def write_shard(
         cameras = random_poses(np.random.default_rng((seed, 1)), views)
         images[row] = over_white(render_batch([obj] * views, cameras, size, photos=photos)).numpy()
         poses[row] = [(pose.azimuth, pose.elevation, pose.radius) for pose in cameras]
-    partial = path.with_suffix(".partial.npz")
-    np.savez_compressed(partial, images=images, poses=poses)
-    partial.replace(path)
+    save_shard(path, images, poses)
     return path.name
 
 
@@ -68,7 +67,7 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=9000)
     parser.add_argument("--views", type=int, default=6)
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--split", choices=SPLITS, default="train")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--photos",
@@ -77,15 +76,15 @@ def main() -> None:
         help="pictures that some materials show; or skimage: the CC0 ones of the installed scikit-image",
     )
     args = parser.parse_args()
-    if args.first_seed < HELD_OUT_SEEDS < args.first_seed + args.objects:
-        parser.error(f"objects from seed {HELD_OUT_SEEDS} on are held out; stay below or begin there")
+    if not 0 < args.objects <= SPLITS["validation"]:
+        parser.error(f"--objects must be from 1 to {SPLITS['validation']}, got {args.objects}")
     args.out.mkdir(parents=True, exist_ok=True)
     work = functools.partial(
         write_shard,
         out=args.out,
         views=args.views,
         size=args.size,
-        first_seed=args.first_seed,
+        first_seed=SPLITS[args.split],
         photos=chosen_photos(args.photos),
     )
     shards = math.ceil(args.objects / SHARD)

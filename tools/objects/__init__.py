@@ -6,7 +6,7 @@
 
 from .endless import endless_batches
 from .families import FAMILIES
-from .generator import HELD_OUT_SEEDS, random_object
+from .generator import SPLITS, random_object
 from .poses import random_poses
 from .renderer import over_white, render, render_batch, render_scene
 from .scene import ProceduralObject, Scene, pack
@@ -14,7 +14,7 @@ from .textures import free_photos, load_photos
 
 __all__ = [
     "FAMILIES",
-    "HELD_OUT_SEEDS",
+    "SPLITS",
     "ProceduralObject",
     "Scene",
     "endless_batches",

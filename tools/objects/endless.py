@@ -14,14 +14,14 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from viewfusion.geometry import camera_to_world
 
-from .generator import HELD_OUT_SEEDS, random_object
+from .generator import SPLITS, random_object
 from .poses import random_poses
 from .renderer import over_white, render_scene
 from .scene import Scene, pack
 
 
 class Scenes(IterableDataset):
-    """Endless (Scene, poses (B, V, 3), cameras (B, V, 4, 4), seeds (B,)), none of them held out."""
+    """Endless (Scene, poses (B, V, 3), cameras (B, V, 4, 4), seeds (B,)), all of the training split."""
 
     def __init__(self, seed: int, objects: int, views: int, photos: int = 0) -> None:
         self.seed, self.objects, self.views, self.photos = seed, objects, views, photos
@@ -30,7 +30,7 @@ class Scenes(IterableDataset):
         info = get_worker_info()
         rng = np.random.default_rng((self.seed, info.id if info else 0))
         while True:
-            seeds = rng.integers(HELD_OUT_SEEDS, size=self.objects)
+            seeds = rng.integers(SPLITS["validation"], size=self.objects)
             scene = pack([random_object(int(seed), photos=self.photos) for seed in seeds])
             poses = [random_poses(rng, self.views) for _ in seeds]
             numbers = [[(p.azimuth, p.elevation, p.radius) for p in row] for row in poses]

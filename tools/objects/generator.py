@@ -9,16 +9,16 @@ import math
 
 import numpy as np
 
+from viewfusion.datasets import fit_scale
+
 from .builder import Builder
 from .families import FAMILIES
 from .lights import draw_light
 from .primitives import LENGTHS, MASSIVE, UNCUT
 from .scene import ProceduralObject, world_extent
 
-HELD_OUT_SEEDS = 1_000_000_000
-"""Objects from this seed on are never trained on."""
-LONGEST, DEEPEST = 1.0, 1.25
-"""Longest side as in the renderings Zero123 was trained on; deep diagonals are kept inside the frame."""
+SPLITS = {"train": 0, "validation": 500_000_000, "held-out": 1_000_000_000}
+"""The first seed of each split; settings are chosen on the second, told figures are of the third."""
 
 
 def random_object(seed: int, family: str | None = None, photos: int = 0) -> ProceduralObject:
@@ -45,7 +45,7 @@ def assemble(family: str, b: Builder, turn: float, light: tuple[float, ...]) -> 
     solids = np.array([part.solid for part in parts], dtype=np.float64)
     low, high = world_extent(solids, rotations, centres)
     low, high = low.min(0), high.max(0)
-    scale = min(LONGEST / float((high - low).max()), DEEPEST / float(np.linalg.norm(high - low)))
+    scale = fit_scale(low, high)
     solids[:, LENGTHS] *= scale
     solids[:, 5] = np.where(solids[:, 5] > 0.9 * MASSIVE * scale, MASSIVE, solids[:, 5])
     solids[:, 12] = np.where(np.abs(solids[:, 9:12]).sum(1) == 0, UNCUT[3], solids[:, 12])

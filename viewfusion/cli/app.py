@@ -15,7 +15,7 @@ import typer
 
 from viewfusion.errors import ViewFusionError, ViewFusionWarning
 
-from . import checkpoints
+from . import checkpoints, metrics
 from .caches import keep_caches_together
 from .photos import split_settings
 from .signals import stopping_kindly, stopping_on_signals
@@ -45,6 +45,7 @@ ModelConfig = Annotated[
     Path | None, typer.Option("--config", help="The YAML that came with an original .ckpt.")
 ]
 app.add_typer(checkpoints.app, name="checkpoints")
+app.add_typer(metrics.app, name="metrics")
 
 Preset = Annotated[str, typer.Option(help="fast, balanced, reference, or a YAML file.")]
 Views = Annotated[int | None, typer.Option(help="How many views, the input among them.  [default: 16]")]
@@ -198,6 +199,53 @@ def export(
     from .export import export_run
 
     export_run(run_folder, to, out, fps=fps, seconds=seconds, loop=loop, bounce=bounce, size=size)
+
+
+@app.command("render-object")
+def render_object(
+    meshes: Annotated[
+        list[str],
+        typer.Argument(metavar="MESH...", help="OBJ, GLB, glTF, PLY or STL files, folders, quoted patterns."),
+    ],
+    out: Annotated[Path, typer.Option(help="One folder per mesh is made below this one.")],
+    layout: Annotated[str, typer.Option(help="viewfusion, syncdreamer or nerfstudio.")] = "viewfusion",
+    views: Annotated[
+        int | None, typer.Option(help="So many in a ring.  [default: nerfstudio 36, syncdreamer 16]")
+    ] = None,
+    random_views: Annotated[
+        int | None, typer.Option(help="So many from random places instead.  [default: viewfusion 12]")
+    ] = None,
+    elevation_deg: Annotated[
+        float | None, typer.Option(help="Of the ring, over the horizon.  [default: 30]")
+    ] = None,
+    radius: Annotated[
+        float | None, typer.Option(help="Distance of the cameras.  [default: 1.5; random 1.5 to 2.2]")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels a side.  [default: 256]")] = None,
+    seed: Annotated[int, typer.Option(help="Of the random places.")] = 0,
+    up: Annotated[str, typer.Option(help="y, z, or auto: y for glTF and OBJ, z for PLY and STL.")] = "auto",
+    textures: Annotated[bool, typer.Option(help="Or the plain colours beside them.")] = True,
+    scale: Annotated[
+        str, typer.Option(help="longest: longest side 1; fit: smaller if the frame would cut it off.")
+    ] = "fit",
+    light: Annotated[
+        str | None,
+        typer.Option(help="Where from: AZIMUTH,ELEVATION in degrees, headlight or none.  [default: 45,55]"),
+    ] = None,
+    ambient: Annotated[
+        float | None, typer.Option(help="Share of a colour left in the shade, 0 to 1.  [default: 0.6]")
+    ] = None,
+    name_by: Annotated[str, typer.Option(help="Name objects by their file or their folder.")] = "file",
+) -> None:
+    """Render meshes as the views of a benchmark: input pictures and truth, with their cameras."""
+    from .render_object import Options, render_objects
+
+    options = Options(
+        layout, views, random_views, elevation_deg, radius, size, seed,
+        up, textures, scale, light, ambient, name_by,
+    )  # fmt: skip
+    with stopping_kindly("objects"):
+        render_objects(meshes, out, options)
 
 
 @app.command()

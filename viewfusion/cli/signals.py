@@ -36,12 +36,16 @@ def stopping_on_signals() -> Iterator[None]:
 
 
 @contextmanager
-def stopping_kindly() -> Iterator[None]:
-    """Around work that can be continued: a stop prints one line that says so, and ends with its exit code."""
+def stopping_kindly(kept: str = "views") -> Iterator[None]:
+    """Around work that can be continued: a stop prints one line that says so, and ends with its exit code.
+
+    Args:
+        kept: what is whole once it is made.
+    """
     try:
         yield
     except (KeyboardInterrupt, Stopped) as stop:
-        typer.echo("stopped; finished views are kept, the same command goes on from them", err=True)
+        typer.echo(f"stopped; finished {kept} are kept, the same command goes on from them", err=True)
         raise SystemExit(stop.code if isinstance(stop, Stopped) else INTERRUPTED) from None
 
 

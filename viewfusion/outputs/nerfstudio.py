@@ -6,12 +6,13 @@ OpenGL axes, a world with z up, one pinhole for all frames.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from viewfusion.geometry import camera_to_world, intrinsics, opengl_to_nerfstudio
+from viewfusion.geometry import Pose, camera_to_world, intrinsics, opengl_to_nerfstudio
 
 from .files import atomic_folder, write_json, write_pngs
 
@@ -30,13 +31,17 @@ def write_nerfstudio(path: str | Path, views: ViewSet) -> None:
     """
     with atomic_folder(path) as folder:
         names = write_pngs(folder / IMAGES, (view.rgb for view in views))
-        write_json(folder / "transforms.json", transforms_json(views, names))
+        height, width = views[0].image.shape[1:]
+        poses = [view.pose for view in views]
+        write_json(folder / "transforms.json", transforms_json(poses, names, (height, width), views.fov))
 
 
-def transforms_json(views: ViewSet, names: list[str]) -> dict[str, Any]:
-    """Content of ``transforms.json`` for pictures of those names."""
-    height, width = views[0].image.shape[1:]
-    matrix = intrinsics((height, width), views.fov)
+def transforms_json(
+    poses: Sequence[Pose], names: Sequence[str], size: tuple[int, int], fov: float
+) -> dict[str, Any]:
+    """Content of ``transforms.json`` for pictures of those names; size is (height, width)."""
+    height, width = size
+    matrix = intrinsics(size, fov)
     return {
         "camera_model": "OPENCV",
         "fl_x": float(matrix[0, 0]),
@@ -53,9 +58,9 @@ def transforms_json(views: ViewSet, names: list[str]) -> dict[str, Any]:
                 "file_path": f"{IMAGES}/{name}",
                 # Twelve decimals are exact enough for anybody, and the same on every machine.
                 "transform_matrix": (
-                    np.round(opengl_to_nerfstudio(camera_to_world(view.pose)), 12) + 0.0
+                    np.round(opengl_to_nerfstudio(camera_to_world(pose)), 12) + 0.0
                 ).tolist(),
             }
-            for name, view in zip(names, views, strict=True)
+            for name, pose in zip(names, poses, strict=True)
         ],
     }

@@ -7,12 +7,14 @@ minus the elevation.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .files import atomic_folder, write_json, write_pngs
 
 if TYPE_CHECKING:
+    from viewfusion.geometry import Pose
     from viewfusion.views import ViewSet
 
 
@@ -24,16 +26,16 @@ def write_numbered(path: str | Path, views: ViewSet) -> None:
     """
     with atomic_folder(path) as folder:
         write_pngs(folder, (view.rgb for view in views))
-        write_json(folder / "angles.json", angles_json(views))
+        write_json(folder / "angles.json", angles_json([view.pose for view in views]))
 
 
-def angles_json(views: ViewSet) -> list[dict[str, float]]:
+def angles_json(poses: Iterable[Pose]) -> list[dict[str, float]]:
     """Content of ``angles.json``, to twelve decimals."""
     return [
         {
-            "azimuth": round(view.pose.azimuth, 12) + 0.0,
-            "polar": round(view.pose.polar, 12) + 0.0,
-            "radius": round(view.pose.radius, 12),
+            "azimuth": round(pose.azimuth, 12) + 0.0,
+            "polar": round(pose.polar, 12) + 0.0,
+            "radius": round(pose.radius, 12),
         }
-        for view in views
+        for pose in poses
     ]

