@@ -115,7 +115,12 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
 
 def test_ctrl_c_stops_at_once_and_keeps_what_is_finished(tmp_path):
     command = [sys.executable, "-m", "viewfusion", "generate-360", CHAIR, "--out", tmp_path]
-    process = subprocess.Popen([*command, "sampling.num_inference_steps=40"], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*command, "sampling.num_inference_steps=40"],
+        stderr=subprocess.PIPE,
+        # Tests that a shell runs in the background inherit Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     views = tmp_path / "chair/views"
     deadline = time.monotonic() + 300
     while len(list(views.glob("0*.png"))) < 2 and time.monotonic() < deadline:
