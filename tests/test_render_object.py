@@ -177,3 +177,11 @@ def test_without_the_extra_the_command_says_what_to_install(run, tmp_path, monke
     code, _, err = run("render-object", write_cube(tmp_path), "--out", tmp_path / "out")
     assert (code, len(err.splitlines())) == (2, 1)
     assert "pip install 'viewfusion[render]'" in err
+
+
+@pytest.mark.parametrize("name", ["x" * 5000 + ".obj", "x" * 5000], ids=["mesh", "no ending"])
+def test_a_name_too_long_for_a_file_is_refused(run, tmp_path, name):
+    code, _, err = run("render-object", name, "--out", tmp_path / "out")
+    assert code == 2
+    assert "xxx" in err
+    assert "Traceback" not in err

@@ -15,11 +15,12 @@ import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
+from objects import SPLITS
+
 from viewfusion.datasets.mesh_files import UP_AXES
 
 ARCHIVES = (".sh3f", ".zip", ".jar")
 CATALOGUE = "PluginFurnitureCatalog.properties"
-SPLITS = ("train", "validation", "held-out")
 
 _UNPACKED = frozenset((*UP_AXES, ".mtl", ".bin", ".png", ".jpg", ".jpeg", ".properties", ".txt", ".html"))
 _MOST_BYTES = 2**32

@@ -141,7 +141,8 @@ class Builder:
 
 def _between(start: Triple, end: Triple) -> tuple[Vector, float, Vector]:
     """Middle, half length and turn that takes z along the way from start to end."""
-    x, y, z = (b - a for a, b in zip(start, end, strict=True))
+    (ax, ay, az), (bx, by, bz) = start, end
+    x, y, z = bx - ax, by - ay, bz - az
     length = max(math.sqrt(x * x + y * y + z * z), 1e-6)
-    middle = tuple((a + b) / 2 for a, b in zip(start, end, strict=True))
-    return middle, length / 2, (0.0, math.acos(max(-1.0, min(1.0, z / length))), math.atan2(y, x))  # type: ignore[return-value]
+    middle = ((ax + bx) / 2, (ay + by) / 2, (az + bz) / 2)
+    return middle, length / 2, (0.0, math.acos(max(-1.0, min(1.0, z / length))), math.atan2(y, x))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterable
 from pathlib import Path
 
 from viewfusion.errors import ViewFusionError
 
+from .inputs import named_files
+
+_GIVE = "give one with PNG, JPEG or WebP files"
 SUFFIXES = frozenset(
     f".{kind}"
     for kind in (
@@ -28,7 +30,7 @@ def split_settings(inputs: Iterable[str]) -> tuple[list[Path], list[str]]:
     photos: list[Path] = []
     settings: list[str] = []
     for text in inputs:
-        found = _expanded(text)
+        found = _photos(text)
         if found is None and "=" in text:
             settings.append(text)
         else:
@@ -40,37 +42,16 @@ def split_settings(inputs: Iterable[str]) -> tuple[list[Path], list[str]]:
     return list(dict.fromkeys(photos)), settings
 
 
-def _expanded(text: str) -> list[Path] | None:
+def _photos(text: str) -> list[Path] | None:
     """The photo or photos that ``text`` names; None for what is neither there nor a pattern that fits."""
-    path = Path(text)
-    try:
-        listed = list(path.iterdir()) if path.is_dir() else None
-        there = path.exists()
-    except (OSError, ValueError):  # too long, unreadable, or with a null byte: refused where it is opened
+    found = named_files(text, lambda path: path.suffix.lower() in SUFFIXES)
+    if found != []:
+        return found
+    if Path(text).is_dir():
+        raise ViewFusionError(f"{text}: no image in this folder; {_GIVE}")
+    if "=" in text:
         return None
-    if listed is not None:
-        return _images(listed, f"{text}: no image in this folder")
-    if there:
-        return [path]
-    if not glob.has_magic(text):
-        return None
-    # pathlib's own takes no absolute patterns.
-    matches = [Path(match) for match in glob.glob(text, recursive=True)]  # noqa: PTH207
-    if not matches and "=" in text:
-        return None
-    return _images(matches, f"{text}: no image fits this pattern")
-
-
-def _images(paths: Iterable[Path], none: str) -> list[Path]:
-    """Sorted; hidden files are left out, such as those some systems put beside each photo."""
-    images = [
-        path
-        for path in paths
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
-    if not images:
-        raise ViewFusionError(f"{none}; give one with PNG, JPEG or WebP files")
-    return sorted(images)
+    raise ViewFusionError(f"{text}: no image fits this pattern; {_GIVE}")
 
 
 def output_folders(photos: Iterable[Path], out: Path) -> dict[Path, Path]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,12 +15,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from viewfusion.errors import ViewFusionError, printable
 
+from .inputs import named_files
+
 if TYPE_CHECKING:
     from viewfusion.datasets import Cameras, Light, Mesh
 
 MESHES = (".obj", ".glb", ".gltf", ".ply", ".stl")
 GENERIC_FOLDERS = ("meshes", "mesh", "models", "model", "obj", "visual_geometry")
 MOST_VIEWS, MOST_PIXELS = 999, 2048
+LONGEST_NAME = 240  # bytes; file systems take 255, and a folder that is being made is called a little longer
 
 
 @dataclass(frozen=True)
@@ -89,15 +92,9 @@ def find_meshes(inputs: Sequence[str]) -> list[Path]:
     """
     found: list[Path] = []
     for text in inputs:
-        path = Path(text)
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if _is_mesh(file))
-        elif not path.exists() and glob.has_magic(text):
-            # pathlib's own takes no absolute patterns.
-            matches = glob.glob(text, recursive=True)  # noqa: PTH207
-            inside = sorted(match for match in map(Path, matches) if _is_mesh(match))
-        else:
-            inside = [path]
+        inside = named_files(text, lambda path: path.suffix.lower() in MESHES, below=True)
+        if inside is None:
+            inside = [Path(text)]  # refused by its name where it is opened
         if not inside:
             raise ViewFusionError(f"{text}: no mesh here; give one of {', '.join(k[1:] for k in MESHES)}")
         found += inside
@@ -114,7 +111,7 @@ def object_folders(meshes: Sequence[Path], out: Path, name_by: str) -> dict[Path
     for mesh in meshes:
         parents = [part for part in mesh.absolute().parent.parts if part.lower() not in GENERIC_FOLDERS]
         name = mesh.stem if name_by == "file" else parents[-1].strip("/\\:")
-        if name in ("", ".", ".."):
+        if name in ("", ".", "..") or len(os.fsencode(name)) > LONGEST_NAME:
             raise ViewFusionError(f"{mesh}: no folder can have this mesh's name; rename it")
         folder = out / name
         if folder in taken:
@@ -234,10 +231,6 @@ def _check(options: Options) -> None:
         raise ViewFusionError(f"--elevation-deg must be within -90 and 90, got {options.elevation_deg:g}")
     if options.seed < 0:
         raise ViewFusionError(f"--seed must be 0 or more, got {options.seed}")
-
-
-def _is_mesh(path: Path) -> bool:
-    return path.suffix.lower() in MESHES and not path.name.startswith(".") and path.is_file()
 
 
 def _identity(mesh: Path) -> dict[str, str]:
