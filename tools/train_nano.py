@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from nano.autoencoder import AutoencoderModule, measure_scale
+from nano.autoencoder import AutoencoderModule, balance_channels, measure_scale
 from nano.diffusion import DiffusionModule
 from nano.loop import fit
 from nano.state import cached_latents, trained_model
@@ -40,10 +40,12 @@ CONFIG = Path(__file__).resolve().parents[1] / "configs/training/zero123-nano.ya
 
 def train_autoencoder(args: argparse.Namespace, config: DictConfig) -> None:
     model = trained_model(config, args.state, args.begin_with)
-    views = EndlessMoves(model, config.workers) if args.endless else StoredMoves(Views.load(args.data))
+    views = EndlessMoves(model, config.workers) if args.endless else StoredMoves(Views.load(*args.data))
     module = AutoencoderModule(model, views, config.autoencoder, args.minutes, **run_options(args, config))
-    fit(module, args.state, "autoencoder", config)
-    scale = measure_scale(model.float(), views, config.autoencoder.latent_spread)
+    trainer = fit(module, args.state, "autoencoder", config)
+    balance_channels(model.float(), views)
+    trainer.save_checkpoint(args.state / "autoencoder/last.ckpt")
+    scale = measure_scale(model, views, config.autoencoder.latent_spread)
     (args.state / "scaling_factor.txt").write_text(str(scale))
 
 
@@ -70,7 +72,7 @@ def moves_for(model: Zero123, args: argparse.Namespace, config: DictConfig) -> M
     model.vae.requires_grad_(False)
     if args.endless:
         return EndlessMoves(model, config.workers)
-    views = Views.load(args.data)
+    views = Views.load(*args.data)
     return StoredMoves(views, cached_latents(model, views.images, args.state))
 
 
@@ -94,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--state", type=Path, required=True)
-    parser.add_argument("--data", type=Path, help="folder of objects-*.npz")
+    parser.add_argument("--data", type=Path, action="append", help="folder of objects-*.npz; may be repeated")
     parser.add_argument("--endless", action="store_true", help="new objects all the time, instead of --data")
     parser.add_argument("--validation", type=Path, help="the same, of objects that are not trained on")
     parser.add_argument("--out", type=Path, help="where export writes")

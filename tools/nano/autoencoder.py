@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from omegaconf import DictConfig
 from torch.nn import functional
@@ -29,17 +31,25 @@ class AutoencoderModule(TimedModule):
         error = weight * opponent(self.vae.decode(posterior.sample()).sample.float() - images)
         edges = (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()) / 2
         kl = posterior.kl().mean() / posterior.mean[0].numel()
-        # Left alone, a small autoencoder spends its four channels on brightness and one colour axis.
-        # Three are told to be a thumbnail; the fourth is free to say where inside a cell the edges run.
-        told = posterior.mean[:, :3].float() - thumbnail(images, posterior.mean.shape[-1])
+        # Left alone, a small autoencoder spends its channels on brightness and one colour axis. Most are told
+        # to be a thumbnail; the rest are free to say where inside a cell the edges run.
+        small = thumbnail(images, posterior.mean.shape[1:])
+        told = posterior.mean[:, : small.shape[1]].float() - small
         fit = error.abs().mean() + error.square().mean() + edges
         return fit + self.settings.kl_weight * kl + self.settings.thumbnail_weight * told.abs().mean()
 
 
-def thumbnail(images: torch.Tensor, size: int) -> torch.Tensor:
-    """(N, 3, size, size) area-averaged brightness and colour of (N, 3, H, W) images, of about unit spread."""
-    small = 2 * opponent(functional.interpolate(images, (size, size), mode="area"))
-    return small - small.new_tensor([1.0, 0.0, 0.0])[:, None, None]
+def thumbnail(images: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """The finest thumbnail of (N, 3, H, W) images that fits into latents of ``shape`` (C, h, w).
+
+    (N, 3 k^2, h, w): area-averaged brightness and colour of k h times k w pixels, of about unit spread, each
+    channel with one of the k^2 pixels of its cell.
+    """
+    channels, height, width = shape
+    fold = math.isqrt(channels // 3)
+    small = 2 * opponent(functional.interpolate(images, (fold * height, fold * width), mode="area"))
+    small = small - small.new_tensor([1.0, 0.0, 0.0])[:, None, None]
+    return functional.pixel_unshuffle(small, fold)
 
 
 def opponent(rgb: torch.Tensor) -> torch.Tensor:
@@ -52,7 +62,30 @@ def opponent(rgb: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
+def balance_channels(model: Zero123, views: MoveSource) -> None:
+    """Give the channels that are no thumbnail its spread; pictures stay as they are.
+
+    Squared errors of latents are what the later stages learn by. Nothing keeps the free channels small, and
+    as they come they count for two thirds of it, while colours are in the others.
+    """
+    vae, latents = model.vae, some_latents(model, views)
+    told = 3 * math.isqrt(latents.shape[1] // 3) ** 2
+    spreads = latents.std((0, 2, 3))
+    factors = torch.ones_like(spreads)
+    factors[told:] = spreads[:told].mean() / spreads[told:]
+    scale = torch.cat([factors, torch.ones_like(factors)])  # of the means; then the log variances
+    vae.quant_conv.weight.mul_(scale[:, None, None, None])
+    vae.quant_conv.bias.mul_(scale).add_(2 * torch.cat([torch.zeros_like(factors), factors.log()]))
+    vae.post_quant_conv.weight.div_(factors[:, None, None])
+
+
 def measure_scale(model: Zero123, views: MoveSource, spread: float) -> float:
     """The scaling factor that gives latents the standard deviation ``spread``."""
-    latents = [model.encode_cond_latents(views.pictures(100).to(model.device)) for _ in range(20)]
-    return spread / float(torch.cat(latents).std())
+    return spread / float(some_latents(model, views).std())
+
+
+@torch.no_grad()
+def some_latents(model: Zero123, views: MoveSource) -> torch.Tensor:
+    """Unscaled latents of 2000 views."""
+    batches = (views.pictures(100).to(model.device) for _ in range(20))
+    return torch.cat([model.encode_cond_latents(pictures) for pictures in batches])

@@ -108,7 +108,7 @@ def fit(
     config: DictConfig,
     ema: float | None = None,
     watch_steps: int | None = None,
-) -> None:
+) -> pl.Trainer:
     """Train until the time is spent, from ``state/name/last.ckpt`` where there is one, and save it there.
 
     Ctrl-C and SIGTERM end the step under way and save; a killed run loses four minutes at most, files
@@ -145,3 +145,4 @@ def fit(
     watched = loader if watch_steps else None
     trainer.fit(module, loader, watched, ckpt_path=str(last) if last.exists() else None, weights_only=False)
     trainer.save_checkpoint(last)
+    return trainer

@@ -32,14 +32,14 @@ class Views:
     poses: torch.Tensor
 
     @classmethod
-    def load(cls, folder: Path) -> Views:
-        """Every shard in ``folder``; broken ones, and ones of another shape, are named and left out.
+    def load(cls, *folders: Path) -> Views:
+        """Every shard in ``folders``; broken ones, and ones of another shape, are named and left out.
 
         Raises:
             SystemExit: no shard is whole.
         """
         whole: list[dict[str, np.ndarray]] = []
-        paths = sorted(folder.glob("objects-?????.npz"))
+        paths = [path for folder in folders for path in sorted(folder.glob("objects-?????.npz"))]
         for path in paths:
             try:
                 shard = read_shard(path)
@@ -47,9 +47,9 @@ class Views:
                     raise ValueError(f"its views are {shard['images'].shape[1:]}")
                 whole.append(shard)
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                print(f"left out: {path.name}: {error}", flush=True)
+                print(f"left out: {path}: {error}", flush=True)
         if not whole:
-            raise SystemExit(f"no whole objects-*.npz in {folder}; make them with tools/make_dataset.py")
+            raise SystemExit(f"no whole objects-*.npz in {' '.join(map(str, folders))}; make them with tools/make_dataset.py")
         if len(whole) < len(paths):
             print(f"{len(paths) - len(whole)} of {len(paths)} shards left out", flush=True)
         return cls(

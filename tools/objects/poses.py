@@ -15,7 +15,7 @@ def random_poses(rng: np.random.Generator, views: int) -> list[Pose]:
     radius = rng.uniform(1.4, 1.8)
     poses = []
     for _ in range(views):
-        elevation = base + rng.normal(0, 3) if rng.random() < 0.6 else rng.uniform(-10, 70)
+        elevation = base + rng.normal(0, 3) if rng.random() < 0.75 else rng.uniform(-10, 70)
         distance = max(1.3, radius + rng.normal(0, 0.05))
         poses.append(Pose(rng.uniform(-math.pi, math.pi), math.radians(elevation), distance))
     return poses
