@@ -266,7 +266,10 @@ def test_results_are_means_of_the_files_and_of_whole_objects_only(bench):
     file = json.loads((bench.folder / "procedural/1000000000/fused.json").read_text())
     scores = file["scores"]["psnr"]
     assert results.mean("procedural", "fused", "psnr") == pytest.approx(sum(scores) / 3)
-    assert results.by_offset("procedural", "fused", "psnr") == {-90: scores[2], 90: scores[0], 180: scores[1]}
+    assert results.by_distance("procedural", "fused", "psnr") == {
+        90: pytest.approx((scores[0] + scores[2]) / 2),
+        180: scores[1],
+    }
     gain = results.difference(["procedural", "mesh"], ("fused", "psnr"), ("truth", "psnr"))
     means = [results.mean(kind, "fused", "psnr") - MOST_DB for kind in ("procedural", "mesh")]
     assert gain.mean == pytest.approx(sum(means) / 2)

@@ -13,7 +13,7 @@ SIZE = 560, 400
 """Of one chart, in pixels."""
 
 _FINER = 2
-_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 18, 66, 52
+_LEFT, _RIGHT, _TOP, _BOTTOM, _MARGIN = 74, 18, 66, 52, 12
 _INK, _FAINT = (50, 50, 50), (225, 225, 225)
 
 Point = tuple[float, float]
@@ -35,14 +35,20 @@ class Line:
     dashed: bool = False
 
 
-def chart(lines: Sequence[Line], title: str, across: str, up: str) -> Image.Image:
-    """An RGB picture of :data:`SIZE`; ``across`` and ``up`` are what the axes show."""
+def chart(
+    lines: Sequence[Line], title: str, across: str, up: str, marks: Sequence[float] = ()
+) -> Image.Image:
+    """An RGB picture of :data:`SIZE`; ``across`` and ``up`` are what the axes show.
+
+    Args:
+        marks: on the axis across; round numbers where empty.
+    """
     width, height = (side * _FINER for side in SIZE)
     image = Image.new("RGB", (width, height), "white")
     pen = _Pen(ImageDraw.Draw(image), *_ranges(lines))
-    pen.axes(across, up)
+    pen.axes(across, up, marks or ticks(*pen.across))
     pen.text((SIZE[0] / 2, 16), title, 17)
-    place = _LEFT
+    place: float = _MARGIN
     for line in lines:
         pen.line(line)
         place = pen.legend(place, line)
@@ -93,9 +99,9 @@ class _Pen:
         y = SIZE[1] - _BOTTOM - (point[1] - low) / (high - low) * (SIZE[1] - _TOP - _BOTTOM)
         return x, y
 
-    def axes(self, across: str, up: str) -> None:
+    def axes(self, across: str, up: str, marks: Sequence[float]) -> None:
         (left, _), (low, _) = self.across, self.up
-        for value in ticks(*self.across):
+        for value in marks:
             x, bottom = self.at((value, low))
             self.stroke([(x, _TOP), (x, bottom)], _FAINT, 1)
             self.text((x, bottom + 12), f"{value:g}", 13)
@@ -134,7 +140,7 @@ class _Pen:
 
     def dot(self, place: Point, colour: tuple[int, int, int], radius: float = 4) -> None:
         x, y = place
-        box = [(value) * _FINER for value in (x - radius, y - radius, x + radius, y + radius)]
+        box = [value * _FINER for value in (x - radius, y - radius, x + radius, y + radius)]
         self.draw.ellipse(box, colour)
 
     def text(self, place: Point, words: str, size: int, anchor: str = "mm", colour=_INK) -> None:

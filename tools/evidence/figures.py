@@ -9,9 +9,8 @@ from PIL import Image
 
 from .charts import COLOURS, Line, beside, chart
 from .results import Measured, Results
-from .studies import INPUT_TEMPERATURES, REFERENCE_TEMPERATURES
 from .subjects import KINDS
-from .tables import METRICS, SYSTEMS
+from .tables import METRICS, SYSTEMS, grid
 
 RANKED_BY = "lpips_vgg"
 TYPICAL = (0.25, 0.5, 0.75)
@@ -30,24 +29,24 @@ def azimuth_curves(results: Results) -> Image.Image:
     for metric in ("psnr", "lpips_vgg"):
         for kind in results.objects:
             lines = [
-                Line(SYSTEMS[system], list(results.by_offset(kind, system, metric).items()), colour)
+                Line(SYSTEMS[system], list(results.by_distance(kind, system, metric).items()), colour)
                 for system, colour in zip(shown, COLOURS, strict=False)
             ]
-            charts.append(chart(lines, KINDS[kind], "azimuth from the input, degrees", METRICS[metric][0]))
+            across, marks = "degrees from the input", sorted(set(results.distances))
+            charts.append(chart(lines, KINDS[kind], across, METRICS[metric][0], marks))
     return beside(charts, len(results.objects))
 
 
 def temperature_curves(results: Results) -> Image.Image:
     """A curve a reference temperature, along it the input's; nearer to the lower left is better."""
-    charts = []
+    charts, (of_inputs, of_references) = [], grid(results)
     names = ("lpips_alex", "adjacent_lpips_alex")
     for kind in results.objects:
         lines = []
-        for of_references, colour in zip(REFERENCE_TEMPERATURES, COLOURS, strict=False):
-            systems = [f"{of_input:g}-{of_references:g}" for of_input in INPUT_TEMPERATURES]
+        for reference, colour in zip(of_references, COLOURS, strict=False):
+            systems = [f"{each}-{reference}" for each in of_inputs]
             points = [tuple(results.mean(kind, system, name) for name in names) for system in systems]
-            words = [f"{of_input:g}" for of_input in INPUT_TEMPERATURES]
-            lines.append(Line(f"reference {of_references:g}", points, colour, words))
+            lines.append(Line(f"reference {reference}", points, colour, of_inputs))
         alone = tuple(results.mean(kind, "independent", name) for name in names)
         lines.append(Line("independent", [alone], COLOURS[-1]))
         across = [point[0] for line in lines for point in line.points]

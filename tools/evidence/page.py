@@ -6,6 +6,7 @@ is left alone; a block whose study was not measured stays as it is.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +35,7 @@ def write_page(state: Path, page: Path, images: Path) -> list[str]:
         text = page.read_text(encoding="utf-8")
     except OSError as error:
         raise ViewFusionError(f"{page} cannot be read: {error.strerror}") from error
-    blocks = made_blocks(found, images, images.name)
+    blocks = made_blocks(found, images, Path(os.path.relpath(images, page.parent)).as_posix())
     write_bytes(page, filled(text, blocks, page).encode())
     return list(blocks)
 

@@ -18,10 +18,8 @@ from PIL import Image
 
 from viewfusion import ViewFusionError
 from viewfusion.evaluation.metrics import Interval, paired_interval
-from viewfusion.geometry import wrap_angle
 
 from .bench import STUDY
-from .scores import ADJACENT
 from .studies import MAKE_NOTHING
 from .subjects import KINDS
 
@@ -113,14 +111,13 @@ class Results:
         return first.systems[system]["network_evaluations"]
 
     @property
-    def offsets(self) -> list[int | float]:
-        """Degrees in (-180, 180] of the views but the input."""
-        step = 2 * math.pi / self.about["views"]
-        turns = [math.degrees(wrap_angle(step * view)) for view in range(1, self.about["views"])]
-        return [180.0 if math.isclose(turn, -180) else round(turn, 2) for turn in turns]
+    def distances(self) -> list[float]:
+        """Of the views but the input from it: degrees of azimuth, whichever way."""
+        views = self.about["views"]
+        return [round(360 * min(view, views - view) / views, 2) for view in range(1, views)]
 
-    def by_offset(self, kind: str, system: str, metric: str) -> dict[float, float]:
-        """The mean over a kind's objects at each azimuth offset, in order."""
-        assert metric not in ADJACENT
+    def by_distance(self, kind: str, system: str, metric: str) -> dict[float, float]:
+        """Degrees from the input -> the mean over a kind's objects, of a metric to the truth."""
         rows = np.array([each.values(system, metric) for each in self.objects[kind]])
-        return dict(sorted(zip(self.offsets, np.nanmean(rows, axis=0).tolist(), strict=True)))
+        distances = np.array(self.distances)
+        return {each: float(rows[:, distances == each].mean()) for each in sorted(set(self.distances))}

@@ -64,8 +64,9 @@ class RealMesh:
     @property
     def credit(self) -> str:
         entry = self.entry
-        words = [entry.title or self.name, f"by {entry.author}" if entry.author else ""]
-        return ", ".join([" ".join(words).strip(), *([entry.licence] if entry.licence else [])])
+        author = f" by {entry.author}" if entry.author else ""
+        licence = f", {entry.licence}" if entry.licence else ""
+        return " ".join(f"{entry.title or self.name}{author}{licence}".split())
 
     def pictures(self, poses: Sequence[Pose], size: int) -> np.ndarray:
         """(V, size, size, 4) uint8 RGBA, turned and lit as its name decides.

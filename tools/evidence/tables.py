@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from viewfusion.evaluation.metrics import Interval
 
 from .results import Results
-from .studies import INPUT_TEMPERATURES, REFERENCE_TEMPERATURES
 from .subjects import KINDS
 
 METRICS = {
@@ -66,13 +65,12 @@ def azimuths(results: Results) -> str:
     parts = []
     for metric in ("psnr", "ssim", "lpips_alex", "lpips_vgg"):
         name, digits = METRICS[metric]
-        distances = sorted({abs(offset) for offset in results.offsets})
+        distances = sorted(set(results.distances))
         rows = []
         for kind in results.objects:
             for system in ("fused", "independent", "repeated", "colour"):
-                found = results.by_offset(kind, system, metric)
-                both = [[found[o] for o in found if abs(o) == distance] for distance in distances]
-                values = [number(math.fsum(each) / len(each), digits) for each in both]
+                found = results.by_distance(kind, system, metric)
+                values = [number(found[distance], digits) for distance in distances]
                 rows.append([f"{KINDS[kind]}, {SYSTEMS[system]}", *values])
         parts.append(table([name, *(f"±{distance:g}°" for distance in distances)], rows))
     return "\n\n".join(parts)
@@ -101,17 +99,24 @@ def sweep(results: Results) -> str:
 
 def temperatures(results: Results) -> str:
     """Adjacent-frame LPIPS and LPIPS to the truth of each pair of temperatures."""
-    rows = []
+    rows, (of_inputs, of_references) = [], grid(results)
     for kind in results.objects:
-        for of_references in REFERENCE_TEMPERATURES:
+        for reference in of_references:
             values = []
-            for of_input in INPUT_TEMPERATURES:
-                system = f"{of_input:g}-{of_references:g}"
+            for each in of_inputs:
+                system = f"{each}-{reference}"
                 pair = [results.mean(kind, system, name) for name in ("adjacent_lpips_alex", "lpips_alex")]
                 values.append(" / ".join(number(value, 3) for value in pair))
-            rows.append([f"{KINDS[kind]}, reference temperature {of_references:g}", *values])
-    heads = [f"input temperature {of_input:g}" for of_input in INPUT_TEMPERATURES]
+            rows.append([f"{KINDS[kind]}, reference temperature {reference}", *values])
+    heads = [f"input temperature {each}" for each in of_inputs]
     return f"{said(results)}\n\n{table(['LPIPS alex: adjacent / to the truth', *heads], rows)}"
+
+
+def grid(results: Results) -> tuple[list[str], list[str]]:
+    """The temperatures of the input and of the references, of systems called "INPUT-REFERENCE"."""
+    pairs = [name.split("-") for name in results.made if name != "independent"]
+    of_inputs, of_references = (list(dict.fromkeys(column)) for column in zip(*pairs, strict=True))
+    return of_inputs, of_references
 
 
 def bars(quality: Results, consistency: Results) -> str:
@@ -161,7 +166,13 @@ def _means(results: Results, systems: Sequence[str], metrics: Sequence[str], cos
         for system in systems:
             values = [number(results.mean(kind, system, name), METRICS[name][1]) for name in metrics]
             evaluations = [str(results.evaluations(system) or "")] if costs else []
-            rows.append([f"{KINDS[kind]}, {SYSTEMS.get(system, system)}", *evaluations, *values])
+            rows.append(
+                [
+                    f"{KINDS[kind]}, {SYSTEMS.get(system) or f'{results.folder.name} {system}'}",
+                    *evaluations,
+                    *values,
+                ]
+            )
     names = [METRICS[name][0] for name in metrics]
     return table(["mean", *(["network evaluations a turn"] if costs else []), *names], rows)
 
