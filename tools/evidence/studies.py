@@ -101,7 +101,7 @@ STUDIES = {
     "guidance": Study("validation", 8, 6, guidances),
     "steps": Study("validation", 8, 6, solver_steps),
     "temperatures": Study("validation", 8, 6, temperatures),
-    "quality": Study("held-out", 8, 50, with_equal_cost, MAKE_NOTHING, with_ssim=True),
+    "quality": Study("held-out", 8, 36, with_equal_cost, MAKE_NOTHING, with_ssim=True),
     "consistency": Study("held-out", 16, 26, fused_and_alone),
 }
 """Settings are chosen on validation objects, told figures are of held-out ones."""
