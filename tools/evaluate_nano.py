@@ -1,120 +1,107 @@
-"""Held-out numbers of a small Zero123: spins of unseen procedural objects against their true renderings.
+"""Measure a small Zero123 on objects it was not trained on, and write docs/nano.md from what was found.
 
-    python tools/evaluate_nano.py --checkpoint zero123-nano --objects 60 --out STATE/evaluation
+    python tools/evaluate_nano.py measure guidance steps --state STATE --meshes LIBRARY...
+    python tools/evaluate_nano.py measure quality consistency temperatures --state STATE \\
+        --meshes LIBRARY... --override sampling.guidance_scale=2
+    python tools/evaluate_nano.py write --state STATE
 
-Writes ``results.json`` and ``sheet.png`` (per object: true views above, generated below). Pictures are
-compared with repeating the input view, and with guessing white; outlines (intersection over union of what
-is not white) with repeating the input's, and with the true ones of a turn the other way. Dotted overrides
-change the preset.
+LIBRARY is as for make_mesh_dataset.py: all that the weights were trained on, for the split goes by them.
+``measure`` works object by object in ``--workers`` processes of one thread each and may be stopped at any
+time; the same command goes on, and with more ``--objects`` it adds to what is there. ``write`` fills the
+blocks ``<!-- figures: NAME -->`` of the page and leaves the words around them alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import sys
+import time
 from pathlib import Path
 
-import numpy as np
-import torch
-from objects import SPLITS, over_white, random_object, render
-from PIL import Image
+from evidence.bench import Bench, begin, measured
+from evidence.page import write_page
+from evidence.scores import WEIGHTS
+from evidence.studies import STUDIES
+from evidence.subjects import KINDS, Subject, procedural_objects, real_meshes
+from mesh_catalogue import Entry, library_entries
 
-from viewfusion import Config, ViewFusionPipeline, load_config
-from viewfusion.evaluation.metrics import bootstrap_interval, outline_overlap, psnr, unit_images
-from viewfusion.preprocessing import PreparedImage
+from viewfusion import ViewFusionError, load_config
+from viewfusion.evaluation.metrics import find_weights
+from viewfusion.zero123 import checkpoint_hash, find_checkpoint
 
-SHOWN = 12
-MOST_DB = 60.0  # of equal pictures, whose PSNR is infinite
-NAMES = (
-    "psnr",
-    "psnr_input_repeated",
-    "psnr_white",
-    "outline",
-    "outline_input_repeated",
-    "outline_other_way",
-)
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def evaluate(pipeline: ViewFusionPipeline, seed: int, config: Config) -> tuple[list[dict], np.ndarray]:
-    """Scores of each generated view of one object's spin, and its two rows of pictures."""
-    obj, size = random_object(seed), pipeline.model.image_size
-    trajectory = config.trajectory()
-    rgba = [render(obj, pose, size) for pose in trajectory.views]
-    truth = [over_white(image).numpy() for image in rgba]
-    made = pipeline(PreparedImage(rgba[0].numpy(), "rendered"), trajectory, config)
-    ours, true = unit_images(made)[1:], unit_images(np.stack(truth))
-    true, repeated = true[1:], true[:1].expand_as(ours)
-    columns = {
-        "psnr": psnr(ours, true),
-        "psnr_input_repeated": psnr(repeated, true),
-        "psnr_white": psnr(torch.ones_like(ours), true),
-        "outline": outline_overlap(ours, true),
-        "outline_input_repeated": outline_overlap(repeated, true),
-        "outline_other_way": outline_overlap(ours, true.flip(0)),
+def run_study(name: str, args: argparse.Namespace, found: list[Entry]) -> None:
+    """Measure what is missing of one study."""
+    study, checkpoint = STUDIES[name], find_checkpoint(args.checkpoint)
+    config = load_config(args.preset, [*args.override, f"views={study.views}"])
+    about = {
+        "checkpoint": {"name": checkpoint.name, "sha256": checkpoint_hash(checkpoint)},
+        "config": config.to_dict(),
+        "split": study.split,
+        "views": study.views,
     }
-    rows = [
-        {
-            "seed": seed,
-            "family": obj.family,
-            "azimuth_deg": round(view.pose.azimuth_deg, 3),
-            **{name: float(values[number].clamp(max=MOST_DB)) for name, values in columns.items()},
-        }
-        for number, view in enumerate(made[1:])
+    bench = Bench(args.state / name, str(checkpoint), study.systems(config), study.beside, study.with_ssim)
+    begin(bench, about)
+    count = study.objects if args.objects is None else args.objects
+    chosen: list[Subject] = [
+        *procedural_objects(study.split, count),
+        *real_meshes(found, study.split, count),
     ]
-    pictures = np.concatenate([np.concatenate(truth, 1), np.concatenate([v.rgb for v in made], 1)], 0)
-    return rows, pictures
+    todo = [subject for subject in chosen if bench.missing(subject)]
+    kinds = ", ".join(f"{sum(s.kind == kind for s in chosen)} {words}" for kind, words in KINDS.items())
+    print(f"{name}: {kinds}; {len(chosen) - len(todo)} are done", flush=True)
+    started = time.perf_counter()
+    for done, line in enumerate(measured(bench, todo, args.workers), 1):
+        left = (time.perf_counter() - started) / done * (len(todo) - done) / 60
+        print(f"{name} {done}/{len(todo)}, {left:.1f} min left: {line}", flush=True)
 
 
-def summary(rows: list[dict]) -> dict:
-    """Means over all views, with 95 % bootstrap intervals over objects of the gains."""
-    seeds = sorted({row["seed"] for row in rows})
+def measure(args: argparse.Namespace) -> None:
+    for name in WEIGHTS:  # say what is missing before anything is made
+        find_weights(name)
+    found = library_entries(args.meshes, args.state / "unpacked")
+    for name in args.studies:
+        run_study(name, args, found)
 
-    def means(chosen: list[dict]) -> dict[str, float]:
-        return {name: round(float(np.mean([row[name] for row in chosen])), 3) for name in NAMES}
 
-    def gain(ours: str, other: str) -> dict[str, object]:
-        each = [np.mean([r[ours] - r[other] for r in rows if r["seed"] == seed]) for seed in seeds]
-        found = bootstrap_interval(each)
-        interval = [round(found.low, 3), round(found.high, 3)]
-        return {"mean": round(found.mean, 3), "interval_95": interval}
+def write(args: argparse.Namespace) -> None:
+    names = write_page(args.state, args.page, args.images)
+    print(f"{args.page}: filled {', '.join(names)}")
 
-    azimuths = sorted({row["azimuth_deg"] for row in rows})
-    by_azimuth = {a: means([row for row in rows if row["azimuth_deg"] == a]) for a in azimuths}
-    return {
-        "objects": len(seeds),
-        **means(rows),
-        "gain_db_over_repeating": gain("psnr", "psnr_input_repeated"),
-        "outline_gain_over_repeating": gain("outline", "outline_input_repeated"),
-        "outline_gain_over_the_other_way": gain("outline", "outline_other_way"),
-        "by_azimuth_deg": by_azimuth,
-    }
+
+def parser() -> argparse.ArgumentParser:
+    outer = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    commands = outer.add_subparsers(required=True)
+    measuring = commands.add_parser("measure", help="make turns and score them")
+    measuring.set_defaults(run=measure)
+    measuring.add_argument("studies", nargs="+", choices=STUDIES, metavar="STUDY", help=", ".join(STUDIES))
+    measuring.add_argument("--state", type=Path, required=True, help="where results lie")
+    measuring.add_argument("--meshes", type=Path, nargs="+", default=[], metavar="LIBRARY")
+    measuring.add_argument("--checkpoint", default="zero123-nano")
+    measuring.add_argument("--preset", default="fast")
+    measuring.add_argument("--override", action="append", default=[], metavar="KEY=VALUE")
+    measuring.add_argument("--objects", type=int, help="of each kind; default: the study's own number")
+    measuring.add_argument("--workers", type=int, default=2)
+    writing = commands.add_parser("write", help="tables and figures")
+    writing.set_defaults(run=write)
+    writing.add_argument("--state", type=Path, required=True)
+    writing.add_argument("--page", type=Path, default=DOCS / "nano.md")
+    writing.add_argument("--images", type=Path, default=DOCS / "images")
+    return outer
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--checkpoint", default="zero123-nano")
-    parser.add_argument("--objects", type=int, default=60)
-    parser.add_argument("--split", choices=SPLITS, default="held-out")
-    parser.add_argument("--views", type=int, default=8)
-    parser.add_argument("--preset", default="balanced")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("overrides", nargs="*")
-    args = parser.parse_intermixed_args()
-    pipeline = ViewFusionPipeline.from_checkpoint(args.checkpoint)
-    config = load_config(args.preset, [*args.overrides, f"views={args.views}"])
-    rows, pictures = [], []
-    for number in range(args.objects):
-        scores, picture = evaluate(pipeline, SPLITS[args.split] + number, config)
-        rows += scores
-        pictures += [picture] if number < SHOWN else []
-        print(f"{number + 1}/{args.objects} {np.mean([s['psnr'] for s in scores]):.2f} dB", flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
-    result = {"config": config.to_dict(), **summary(rows)}
-    (args.out / "results.json").write_text(json.dumps({**result, "views": rows}, indent=1) + "\n")
-    Image.fromarray(np.concatenate(pictures, 0)).save(args.out / "sheet.png")
-    print(json.dumps({k: v for k, v in result.items() if k != "config"}, indent=1))
+    args = parser().parse_args()
+    try:
+        args.run(args)
+    except ViewFusionError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit("stopped; the same command goes on") from None
 
 
 if __name__ == "__main__":
-    torch.set_grad_enabled(False)
     main()

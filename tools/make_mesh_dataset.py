@@ -21,11 +21,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from mesh_catalogue import ARCHIVES, SPLITS, Entry, entries, first_names, split_of, unpacked, write_papers
+from mesh_catalogue import SPLITS, Entry, first_names, library_entries, split_of, write_papers
 from objects import random_poses
 from shards import save_shard
 
-from viewfusion.datasets import Light, Renderer, read_mesh
+from viewfusion.datasets import Light, Mesh, Renderer, read_mesh
 from viewfusion.errors import ViewFusionError
 from viewfusion.preprocessing import over_white
 
@@ -41,17 +41,30 @@ def render_entry(entry: Entry, repeat: int, views: int, size: int) -> tuple[np.n
     """
     digest = hashlib.sha256(entry.name.encode()).digest()
     rng = np.random.default_rng((int.from_bytes(digest[:8], "big"), repeat))
-    rotation = np.reshape(entry.rotation, (3, 3)) if len(entry.rotation) == 9 else None
-    mesh = read_mesh(entry.path, rotation=rotation)
+    mesh = upright_mesh(entry)
     for warning in mesh.warnings if repeat == 0 else ():
         print(f"{entry.name}: {warning}", flush=True)
-    renderer = Renderer(mesh)
-    aside = rng.normal(size=2)
-    direction = (float(aside[0]), float(aside[1]), 0.6 + abs(float(rng.normal())))
-    light = Light(direction, float(rng.uniform(0.45, 0.75)))  # as of the procedural objects
+    renderer, light = Renderer(mesh), random_light(rng)
     poses = random_poses(rng, views)
     images = np.stack([over_white(renderer.render(pose, size, light)) for pose in poses])
     return images, np.array([(pose.azimuth, pose.elevation, pose.radius) for pose in poses])
+
+
+def upright_mesh(entry: Entry) -> Mesh:
+    """The mesh of ``entry``, as its catalogue has it stand.
+
+    Raises:
+        ViewFusionError: it cannot be read.
+    """
+    rotation = np.reshape(entry.rotation, (3, 3)) if len(entry.rotation) == 9 else None
+    return read_mesh(entry.path, rotation=rotation)
+
+
+def random_light(rng: np.random.Generator) -> Light:
+    """As of the procedural objects."""
+    aside = rng.normal(size=2)
+    direction = (float(aside[0]), float(aside[1]), 0.6 + abs(float(rng.normal())))
+    return Light(direction, float(rng.uniform(0.45, 0.75)))
 
 
 def write_shard(job: tuple[Path, list[Entry]], views: int, size: int, repeats: int) -> dict[str, str]:
@@ -98,11 +111,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    folders = [
-        unpacked(library, args.out / "unpacked") if library.suffix.lower() in ARCHIVES else library
-        for library in args.libraries
-    ]
-    found = [entry for folder in folders for entry in entries(folder)][:: args.every]
+    found = library_entries(args.libraries, args.out / "unpacked")[:: args.every]
     names = first_names(found)
     splits = {entry.name: split_of(entry, names) for entry in found}
     work = functools.partial(write_shard, views=args.views, size=args.size, repeats=args.repeats)

@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -46,6 +47,15 @@ class Entry:
     licence: str = ""
     source: str = ""
     rotation: tuple[float, ...] = ()
+
+
+def library_entries(libraries: Sequence[Path], into: Path) -> list[Entry]:
+    """The meshes of all ``libraries``, folders or archives, which are unpacked to folders in ``into``."""
+    for library in libraries:
+        if not library.exists():
+            raise SystemExit(f"{library}: no such folder or archive of meshes")
+    folders = [unpacked(each, into) if each.suffix.lower() in ARCHIVES else each for each in libraries]
+    return [entry for folder in folders for entry in entries(folder)]
 
 
 def unpacked(archive: Path, into: Path) -> Path:
