@@ -14,7 +14,13 @@ import pytest
 import torch
 from make_dataset import write_shard
 from nano.attention import OneTokenAttention, PlainSelfAttention
-from nano.autoencoder import AutoencoderModule, opponent
+from nano.autoencoder import (
+    AutoencoderModule,
+    balance_channels,
+    opponent,
+    some_latents,
+    thumbnail,
+)
 from nano.diffusion import DiffusionModule, draw_timesteps, evening_weights
 from nano.loop import fit
 from nano.state import cached_latents, trained_model
@@ -31,13 +37,13 @@ from viewfusion.zero123.model import Zero123
 
 TOOL = CONFIG.parents[2] / "tools/train_nano.py"
 SMALL = [
-    "model.image_size=16",
-    "model.vae.sample_size=16",
-    "model.vae.block_out_channels=[8,8,8]",
+    "model.image_size=32",
+    "model.vae.sample_size=32",
+    "model.vae.block_out_channels=[8,8,8,8]",
     "model.unet.sample_size=4",
     "model.unet.block_out_channels=[32,32,32]",
-    "model.image_encoder.image_size=16",
-    "model.image_encoder.patch_size=4",
+    "model.image_encoder.image_size=32",
+    "model.image_encoder.patch_size=8",
     "autoencoder.batch_size=8",
     "tower.inputs_per_batch=8",
     "tower.targets_per_input=2",
@@ -57,7 +63,7 @@ def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("objects")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("make_dataset.SHARD", 12)
-        write_shard(0, folder, views=3, size=16, first_seed=0)
+        write_shard(0, folder, views=3, size=32, first_seed=0)
     return Views.load(folder)
 
 
@@ -102,11 +108,30 @@ def test_the_tower_learns_to_tell_objects_apart(config, dataset):
 
 
 def test_the_tower_learns_more_slowly_than_the_unet(config, dataset, tmp_path):
-    module = diffusion(model_of(config), dataset, config, 60, slice_minutes=1e-9)
-    fit(module, tmp_path, "diffusion", config)
+    slow = OmegaConf.merge(config, {"diffusion": {"tower_rate": 0.25}})
+    module = diffusion(model_of(slow), dataset, slow, 60, slice_minutes=1e-9)
+    fit(module, tmp_path, "diffusion", slow)
     unet, tower = module.optimizers().param_groups
-    assert tower["lr"] == pytest.approx(config.diffusion.tower_rate * unet["lr"])
+    assert tower["lr"] == pytest.approx(0.25 * unet["lr"])
     assert {id(p) for p in tower["params"]} == {id(p) for p in module.image_encoder.parameters()}
+
+
+def test_the_tower_stays_as_it_is_at_rate_nought(config, dataset):
+    model = model_of(config)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    trained(diffusion(model, dataset, config), 2)
+    changed = {n.partition(".")[0] for n, v in model.state_dict().items() if not torch.equal(v, before[n])}
+    assert changed == {"unet", "cc_projection"}
+
+
+def test_a_camera_move_is_heard_beside_the_embedding(config, tmp_path):
+    """A quarter turn changes a token about as much as another picture does."""
+    torch.manual_seed(0)
+    model = trained_model(config, tmp_path)
+    embeds, moves = torch.randn(64, 256), torch.tensor([[0.0, 0, 1, 0], [0.0, 1, 0, 0]])
+    with torch.no_grad():
+        still, turned = (model.project(embeds, move.expand(64, 4)) for move in moves)
+    assert 0.5 < (turned - still).norm() / (still - still.roll(1, 0)).norm() < 10
 
 
 def test_the_diffusion_learns(config, dataset):
@@ -149,7 +174,7 @@ def test_moves_of_new_objects_are_as_those_of_stored_ones(config, dataset):
     model = model_of(config)
     moves = EndlessMoves(model, workers=0)
     images, poses = moves.rendered(2, 3)
-    assert images.shape == (2, 3, 16, 16, 3)
+    assert images.shape == (2, 3, 32, 32, 3)
     again, _ = moves.rendered(2, 3)
     assert not torch.equal(images, again)
     views = Views(images, poses.float())
@@ -186,6 +211,9 @@ def test_broken_shards_are_left_out_and_named(dataset, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert all(f"objects-0000{n}.npz" in printed for n in range(1, 6))
     assert "5 of 6 shards left out" in printed
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/objects-00000.npz").write_bytes(whole)
+    assert len(Views.load(tmp_path, tmp_path / "more").images) == 24
     (tmp_path / "objects-00000.npz").unlink()
     with pytest.raises(SystemExit, match="no whole objects"):
         Views.load(tmp_path / "nowhere")
@@ -193,7 +221,7 @@ def test_broken_shards_are_left_out_and_named(dataset, tmp_path, capsys):
 
 def test_attention_for_the_compiler_is_the_same_function(config):
     unet = model_of(config).unet
-    inputs = torch.randn(2, 8, 4, 4), torch.tensor([3, 900])
+    inputs = torch.randn(2, 32, 4, 4), torch.tensor([3, 900])
     tokens = torch.randn(2, 1, 256)
     with torch.no_grad():
         expected = unet(*inputs, encoder_hidden_states=tokens).sample
@@ -201,6 +229,33 @@ def test_attention_for_the_compiler_is_the_same_function(config):
         unet.set_attn_processor({name: cross if "attn2" in name else own for name in unet.attn_processors})
         got = unet(*inputs, encoder_hidden_states=tokens).sample
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_balanced_channels_make_the_same_pictures(config, dataset):
+    torch.manual_seed(0)
+    model, views = model_of(config), StoredMoves(dataset)
+    with torch.no_grad():
+        model.vae.quant_conv.weight[12:16] *= 5
+        pictures = views.pictures(4)
+        before = model.vae.encode(pictures).latent_dist
+        made = model.vae.decode(before.mean).sample
+        balance_channels(model, views)
+        after = model.vae.encode(pictures).latent_dist
+        spreads = some_latents(model, views).std((0, 2, 3))
+    torch.testing.assert_close(model.vae.decode(after.mean).sample, made, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(after.std / after.mean, before.std / before.mean, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(after.mean[:, :12], before.mean[:, :12])
+    assert spreads[12:] == pytest.approx([float(spreads[:12].mean())] * 4, rel=0.1)
+
+
+def test_a_thumbnail_fills_the_channels_with_the_pixels_of_a_cell():
+    """16 channels hold 12: of each 2 x 2 pixels of the thumbnail, twice the brightness less 1."""
+    image = torch.zeros(1, 3, 8, 8)
+    image[..., :4, 4:] = 0.5
+    small = thumbnail(image, torch.Size((16, 1, 1)))
+    assert small.shape == (1, 12, 1, 1)
+    assert small.flatten().tolist() == pytest.approx([-1, 0, -1, -1] + [0] * 8)
+    assert thumbnail(image, torch.Size((4, 2, 2)))[0, 0].flatten().tolist() == pytest.approx([-1, 0, -1, -1])
 
 
 def test_grey_has_no_colour():
@@ -242,7 +297,7 @@ def test_stages_resume_and_export(config, dataset, tmp_path):
     loaded = load_zero123(save_zero123(done, tmp_path / "export", dtype=torch.float32))
     for name, value in done.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[name])
-    assert math.isfinite(loaded.embed_images(torch.zeros(1, 3, 16, 16)).sum())
+    assert math.isfinite(loaded.embed_images(torch.zeros(1, 3, 32, 32)).sum())
 
 
 def test_held_out_objects_are_watched(config, dataset, tmp_path):
@@ -258,9 +313,9 @@ def test_held_out_objects_are_watched(config, dataset, tmp_path):
     sheets = sorted((tmp_path / "diffusion/watch").iterdir())
     assert len(sheets) == len(rows)
     sheet = np.asarray(Image.open(sheets[0]))
-    assert sheet.shape == (3 * 16, 4 * 16, 3)
-    assert np.array_equal(sheet[:16, :16], dataset.images[0, 0])
-    assert np.array_equal(sheet[:16, 16:32], dataset.images[0, 1])
+    assert sheet.shape == (3 * 32, 4 * 32, 3)
+    assert np.array_equal(sheet[:32, :32], dataset.images[0, 0])
+    assert np.array_equal(sheet[:32, 32:64], dataset.images[0, 1])
 
 
 def test_a_resumed_run_draws_other_batches(config, dataset, tmp_path):

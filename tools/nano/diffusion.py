@@ -39,6 +39,7 @@ class DiffusionModule(TimedModule):
         self.spread, self.moves = spread, moves
         self.unet, self.image_encoder = model.unet, model.image_encoder
         self.cc_projection = model.cc_projection
+        self.image_encoder.requires_grad_(settings.tower_rate > 0)
         self.outside = (model, watch)  # in a tuple, so that torch does not take the model for a part
         if settings.compile:
             compile_unet(self.unet)
@@ -46,7 +47,8 @@ class DiffusionModule(TimedModule):
     def rates(self) -> list[tuple[float, list[torch.nn.Parameter]]]:
         tower = list(self.image_encoder.parameters())
         rest = [*self.unet.parameters(), *self.cc_projection.parameters()]
-        return [(1.0, rest), (self.settings.tower_rate, tower)]
+        rate = self.settings.tower_rate
+        return [(1.0, rest), (rate, tower)] if rate else [(1.0, rest)]
 
     def on_fit_start(self) -> None:
         self.outside[0].to(self.device)

@@ -37,6 +37,7 @@ def trained_model(config: DictConfig, state: Path, begin_with: str | None = None
         SystemExit: weights that are not the configuration's, or a checkpoint that cannot be read.
     """
     model = Zero123.from_config(OmegaConf.to_container(config.model, resolve=True))
+    begin_projection(model)
     if begin_with:
         shipped = load_zero123(begin_with)
         take(model, shipped.state_dict(), ("",), begin_with)
@@ -50,6 +51,18 @@ def trained_model(config: DictConfig, state: Path, begin_with: str | None = None
     if scale.exists():
         set_scale(model, float(scale.read_text()))
     return model
+
+
+@torch.no_grad()
+def begin_projection(model: Zero123) -> None:
+    """Let the camera move be heard beside the embedding.
+
+    The move is 4 of the projection's some hundred inputs; begun as all the others, its part of a token is
+    so small that for thousands of steps the network hardly learns to turn.
+    """
+    weight = model.cc_projection.weight
+    weight[:, -4:].normal_()
+    weight[:, :-4] *= 0.3
 
 
 def read(path: Path) -> dict:

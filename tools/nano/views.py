@@ -49,7 +49,8 @@ class Views:
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
                 print(f"left out: {path}: {error}", flush=True)
         if not whole:
-            raise SystemExit(f"no whole objects-*.npz in {' '.join(map(str, folders))}; make them with tools/make_dataset.py")
+            where = " ".join(map(str, folders))
+            raise SystemExit(f"no whole objects-*.npz in {where}; make them with tools/make_dataset.py")
         if len(whole) < len(paths):
             print(f"{len(paths) - len(whole)} of {len(paths)} shards left out", flush=True)
         return cls(
