@@ -100,8 +100,8 @@ def test_the_tower_learns_to_tell_objects_apart(config, dataset):
     torch.manual_seed(0)
     model = model_of(config)
     moves = StoredMoves(dataset, encode_all(model, dataset.images))
-    losses = trained(TowerModule(model, moves, config.tower, 1), 300)
-    assert np.mean(losses[-30:]) < 0.85
+    losses = trained(TowerModule(model, moves, config.tower, 1), 600)
+    assert np.mean(losses[-30:]) < 0.8
     with torch.no_grad():
         embeds = model.embed_images(to_float(dataset.images[:, 0]))
     assert embeds.std(0).mean() > 0.2 * embeds.std()
