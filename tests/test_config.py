@@ -65,6 +65,7 @@ def test_reference_departs_where_the_released_code_does():
         "views": 36,
         "sampling.solver": "ddim-reference",
         "sampling.num_inference_steps": 75,
+        "sampling.guidance_scale": 3.0,
         "sampling.noise": "independent",
     }
     assert (config.sampling.eta, config.sampling.guidance_scale) == (1.0, 3.0)

@@ -14,6 +14,7 @@ from viewfusion.conditioning import ReferenceMemory
 from viewfusion.fusion import schedule
 from viewfusion.geometry import ring, ring_around
 from viewfusion.views import OUTPUT_TYPES
+from viewfusion.zero123 import save_zero123
 
 STEPS = 2
 QUICK = [f"sampling.num_inference_steps={STEPS}"]
@@ -163,6 +164,24 @@ def test_an_absent_device_is_named(device, tiny_checkpoint):
 def test_unknown_settings_are_named(pipeline):
     with pytest.raises(ViewFusionError, match="did you mean 'views'"):
         pipeline(photo(), view=3)
+
+
+def test_a_checkpoint_says_which_guidance_suits_it(tiny_checkpoint, tmp_path):
+    """In our folders and in diffusers'; at 1 there is no unconditional row. What a user says counts more."""
+    model = load_zero123(*tiny_checkpoint)
+    assert model.guidance_scale == 3
+    model.config["guidance_scale"] = 1.0
+    ours = save_zero123(model, tmp_path / "ours", torch.float32)
+    theirs = ViewFusionPipeline(model).save_pretrained(tmp_path / "theirs")
+    for folder in (ours, theirs):
+        loaded = ViewFusionPipeline.from_checkpoint(folder)
+        assert loaded.model.guidance_scale == 1
+        made = loaded(photo(), config=load_config(overrides=QUICK), views=2)
+        assert made[1].record.network_evaluations == STEPS
+        told = loaded(photo(), config=load_config(overrides=QUICK), views=2, guidance_scale=3.0)
+        assert told[1].record.network_evaluations == 2 * STEPS
+    assert loaded.settled(load_config("fast")).sampling.guidance_scale == 1
+    assert loaded.settled(load_config("reference")).sampling.guidance_scale == 3
 
 
 # The habits of diffusers.

@@ -31,7 +31,7 @@ class SamplingConfig:
     solver: str = "ddim"
     num_inference_steps: int = 50
     spacing: str = "timesteps"
-    guidance_scale: float = 3.0
+    guidance_scale: float | None = None  # what suits the checkpoint: Zero123.guidance_scale
     eta: float = 1.0
     noise: str = "shared"
 
@@ -67,7 +67,7 @@ class Config:
         finite = {
             "elevation_deg": self.elevation_deg,
             "radius": self.radius,
-            "sampling.guidance_scale": sampling.guidance_scale,
+            "sampling.guidance_scale": 0 if sampling.guidance_scale is None else sampling.guidance_scale,
             "sampling.eta": sampling.eta,
             "fusion.window_deg": fusion.window_deg,
             "fusion.input_temperature": fusion.input_temperature,
@@ -243,6 +243,8 @@ def _check_types(config: Any, prefix: str = "") -> None:
         if isinstance(nested, type):
             _need(isinstance(value, nested), name, value, f"a {nested.__name__}")
             _check_types(value, f"{name}.")
+        elif value is None and known.default is None:
+            continue
         elif isinstance(known.default, str):
             _need(isinstance(value, str), name, value, "a word")
         else:

@@ -143,6 +143,12 @@ class ViewFusionPipeline:
         views = {view.index: view for view in made}
         return ViewSet(tuple(views[index] for index in sorted(views))).as_type(output_type)
 
+    def settled(self, config: Config) -> Config:
+        """``config`` with what it leaves to the checkpoint filled in: the guidance scale."""
+        if config.sampling.guidance_scale is not None:
+            return config
+        return changed(config, guidance_scale=self.model.guidance_scale)
+
     def prepare(self, image: Any) -> PreparedImage:
         """The photo as the network will see it; see :func:`viewfusion.preprocessing.prepare_image`."""
         if isinstance(image, PreparedImage):
@@ -172,6 +178,7 @@ class ViewFusionPipeline:
             on_step: see :data:`OnStep`.
             callback_on_step_end: see :data:`OnStepEnd`.
         """
+        config = self.settled(config)
         images = image if isinstance(image, list) else [image]
         inputs = [self.prepare(each).image for each in images]
         if len(inputs) != trajectory.num_inputs:
@@ -210,6 +217,7 @@ class ViewFusionPipeline:
         scheduler = make_scheduler(
             sampling.solver, self.model.scheduler_config, sampling.num_inference_steps, sampling.spacing
         )
+        assert sampling.guidance_scale is not None, "a settled config"
         denoiser = FusedDenoiser(self._predict_noise, conditions, sampling.guidance_scale)
         steps = len(scheduler.timesteps)
         latents = sample(denoiser, scheduler, noise, sampling.eta, partial(listeners, steps))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -110,6 +110,7 @@ class Session:
         from viewfusion.outputs import RunFolder
         from viewfusion.views import View, ViewSet
 
+        wanted = replace(wanted, config=self.pipeline.settled(wanted.config))
         fingerprint, shape = self._fingerprint(photo, wanted, products), self.pipeline.model.latent_shape
         with RunFolder.open(folder, fingerprint, shape, products, self.force) as run:
             if run.complete:

@@ -18,6 +18,7 @@ from .vq import KEYS as VQ_KEYS
 from .vq import is_vq
 
 KEYS = ("family", "image_size", "unet", "vae", "image_encoder", "scheduler")
+OPTIONAL = ("guidance_scale",)
 
 # Named here, with a value of the kind each takes, and not read off CLIPVisionConfig, which also takes keys
 # that make it fetch kernels.
@@ -59,13 +60,15 @@ def check_config(config: Any, origin: str) -> dict[str, Any]:
     """The config of a :class:`Zero123`, or ViewFusionError naming ``origin`` and the offending key."""
     if not isinstance(config, Mapping):
         raise ViewFusionError(f"{origin}: wanted a mapping with {', '.join(KEYS)}")
-    _check_keys(config, KEYS, KEYS, origin)
+    _check_keys(config, (*KEYS, *OPTIONAL), KEYS, origin)
     if config["family"] not in FAMILIES:
         raise ViewFusionError(
             f"{origin}: family must be one of {', '.join(FAMILIES)}, got {brief(config['family'])}"
         )
     checked: dict[str, Any] = {"family": config["family"]}
     checked["image_size"] = _number(config["image_size"], "image_size", origin, integer=True, least=8)
+    if "guidance_scale" in config:
+        checked["guidance_scale"] = _number(config["guidance_scale"], "guidance_scale", origin)
     for part, kinds in part_keys().items():
         if not isinstance(config[part], Mapping):
             raise ViewFusionError(f"{origin}: {part} must be a mapping, got {brief(config[part])}")
@@ -79,6 +82,11 @@ def check_config(config: Any, origin: str) -> dict[str, Any]:
     _check_scheduler(checked["scheduler"], origin)
     _check_sizes(checked, origin)
     return checked
+
+
+def known_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of ``config`` is a checkpoint's: no more than that is written."""
+    return {key: config[key] for key in (*KEYS, *OPTIONAL) if key in config}
 
 
 def part_keys() -> dict[str, Mapping[str, Any]]:

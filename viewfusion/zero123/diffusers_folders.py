@@ -20,7 +20,7 @@ import torch
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import FAMILIES, Family
 
-from .configs import KEYS, check_config, part_keys
+from .configs import OPTIONAL, check_config, known_keys, part_keys
 from .folders import new_folder, read_json
 from .lightning import read_state_dict
 from .model import CLIP_MEAN, CLIP_STD, Zero123
@@ -86,6 +86,7 @@ def read_diffusers(folder: Path) -> tuple[dict[str, Any], WeightSource, Family |
     config["scheduler"] = _scheduler_config(folder)
     config["image_size"] = stated.get("image_size") or _image_size(config)
     config["family"] = stated.get("family") or "zero123"
+    config |= {key: stated[key] for key in OPTIONAL if key in stated}
     _check_class(_object(folder / projection / "config.json"), _PROJECTIONS[projection], folder / projection)
     checked = check_config(config, str(folder))
     return checked, _weights(folder, projection), stated.get("family")
@@ -285,7 +286,7 @@ def write_diffusers(
     """:func:`save_diffusers` for weights that need not be in memory: they are read one at a time."""
     import diffusers
 
-    checked = check_config({key: config.get(key) for key in KEYS}, "model.config")
+    checked = check_config(known_keys(config), "model.config")
     if is_vq(checked["vae"]):
         raise ViewFusionError(
             f"{folder}: this layout has no place for a VQ autoencoder; write a viewfusion folder "
@@ -338,6 +339,7 @@ def _index_text(config: Mapping[str, Any], version: str) -> str:
                 "version": _VERSION,
                 "family": config["family"],
                 "image_size": config["image_size"],
+                **{key: config[key] for key in OPTIONAL if key in config},
             },
             "cc_projection": ["pipeline_zero1to3", "CCProjection"],
             "feature_extractor": ["transformers", "CLIPImageProcessor"],

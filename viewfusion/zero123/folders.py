@@ -18,7 +18,7 @@ import torch
 
 from viewfusion.errors import ViewFusionError
 
-from .configs import KEYS, check_config
+from .configs import check_config, known_keys
 from .model import Zero123
 from .safetensors_files import OnBytes, damaged, read_header, shards_of_index, stored_weights, write_weights
 from .untrusted import shown
@@ -153,7 +153,7 @@ def write_folder(
     on_bytes: OnBytes | None = None,
 ) -> Path:
     """:func:`save_zero123` for weights that need not be in memory: they are read one at a time."""
-    checked = check_config({key: config.get(key) for key in KEYS}, "model.config")
+    checked = check_config(known_keys(config), "model.config")
     check_shapes(source, meta_model(checked, source.path))
     text = json.dumps({"format": FORMAT, "version": VERSION, **checked}, indent=2)
     with new_folder(folder) as partial:

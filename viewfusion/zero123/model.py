@@ -27,7 +27,8 @@ class Zero123(nn.Module):
     ``config`` has the keys ``family`` ("zero123" or "stable-zero123"), ``image_size`` (pixels), and
     ``unet``, ``vae``, ``image_encoder``, ``scheduler``: the configs of diffusers' UNet2DConditionModel,
     AutoencoderKL (or of :class:`VQAutoencoder`), transformers' CLIPVisionConfig and of diffusers'
-    schedulers. ``scheduler`` states what the UNet was trained to predict.
+    schedulers. ``scheduler`` states what the UNet was trained to predict. ``guidance_scale`` may say which
+    suits the weights.
     """
 
     # Declared loosely: diffusers' and transformers' classes carry no usable types.
@@ -74,6 +75,11 @@ class Zero123(nn.Module):
     def image_size(self) -> int:
         """Pixels on a side of the images the network takes and gives."""
         return self.config["image_size"]
+
+    @property
+    def guidance_scale(self) -> float:
+        """Of classifier-free guidance, where nobody chooses: what suits these weights, or Zero123's 3."""
+        return self.config.get("guidance_scale", 3.0)
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
