@@ -32,7 +32,9 @@ from viewfusion.fusion import schedule
 from viewfusion.geometry import ring
 
 VIEWS, SIZE = 4, 32
-CONFIG = load_config("fast", [f"views={VIEWS}", "sampling.num_inference_steps=2"])
+CONFIG = load_config(
+    "fast", [f"views={VIEWS}", "sampling.num_inference_steps=2", "sampling.guidance_scale=3"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_independent_views_do_not_depend_on_each_other(pipeline):
 
 def test_costs_are_those_of_the_method():
     # Of a ring of 8, in the order +1 -1 +2 -2 +3 -3 4: 1, 2, 2, 2, 3, 4 and 5 references within 125 degrees.
-    config = load_config("fast", ["views=8"])
+    config = load_config("fast", ["views=8", "sampling.guidance_scale=3"])
     assert rows_a_step(config) == 1 + 2 + 2 + 2 + 3 + 4 + 5 + 7
     assert rows_a_step(alone(config)) == 14
     assert rows_a_step(changed(config, guidance_scale=1.0)) == 19

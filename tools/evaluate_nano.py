@@ -25,7 +25,7 @@ from evidence.studies import STUDIES
 from evidence.subjects import KINDS, Subject, procedural_objects, real_meshes
 from mesh_catalogue import Entry, library_entries
 
-from viewfusion import ViewFusionError, load_config
+from viewfusion import ViewFusionError, ViewFusionPipeline, load_config
 from viewfusion.evaluation.metrics import find_weights
 from viewfusion.zero123 import checkpoint_hash, find_checkpoint
 
@@ -36,6 +36,7 @@ def run_study(name: str, args: argparse.Namespace, found: list[Entry]) -> None:
     """Measure what is missing of one study."""
     study, checkpoint = STUDIES[name], find_checkpoint(args.checkpoint)
     config = load_config(args.preset, [*args.override, f"views={study.views}"])
+    config = ViewFusionPipeline.from_checkpoint(checkpoint).settled(config)
     about = {
         "checkpoint": {"name": checkpoint.name, "sha256": checkpoint_hash(checkpoint)},
         "config": config.to_dict(),
