@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import math
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 
+import nano.diffusion
 import numpy as np
 import pytest
 import torch
@@ -23,16 +25,17 @@ from nano.autoencoder import (
 )
 from nano.diffusion import DiffusionModule, draw_timesteps, evening_weights
 from nano.loop import fit
-from nano.state import cached_latents, trained_model
+from nano.state import cached_latents, is_finished, trained_model
 from nano.tower import TowerModule
 from nano.views import EndlessMoves, StoredMoves, Views, encode_all, to_float
 from nano.watch import Watch
 from omegaconf import OmegaConf
 from PIL import Image
-from train_nano import CONFIG
+from train_nano import CONFIG, train_all, train_tower
 
 from viewfusion.geometry import Pose
 from viewfusion.zero123 import load_zero123, save_zero123
+from viewfusion.zero123.configs import check_config
 from viewfusion.zero123.model import Zero123
 
 TOOL = CONFIG.parents[2] / "tools/train_nano.py"
@@ -87,6 +90,18 @@ def trained(module, steps):
         optimizer.zero_grad()
         losses.append(loss.item())
     return losses
+
+
+@pytest.mark.parametrize("departures", ["zero123-nano.yaml", "zero123-nano-128.yaml"])
+def test_the_model_fits_its_size_and_its_parts_each_other(departures):
+    """28 MB of float16, and a config that a checkpoint may have."""
+    whole = OmegaConf.merge(OmegaConf.load(CONFIG), OmegaConf.load(CONFIG.with_name(departures)))
+    settings = check_config(OmegaConf.to_container(whole.model), departures)
+    with torch.device("meta"):
+        model = Zero123.from_config(settings)
+    assert sum(weights.numel() for weights in model.parameters()) <= 14_000_000
+    assert model.latent_shape[1] == settings["unet"]["sample_size"]
+    assert settings["image_encoder"]["image_size"] == model.image_size
 
 
 def test_the_autoencoder_learns(config, dataset):
@@ -298,6 +313,42 @@ def test_stages_resume_and_export(config, dataset, tmp_path):
     for name, value in done.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[name])
     assert math.isfinite(loaded.embed_images(torch.zeros(1, 3, 32, 32)).sum())
+
+
+def test_all_stages_in_slices(config, dataset, tmp_path):
+    """Each run goes on where the last one stopped; what is finished is not trained again."""
+    np.savez(tmp_path / "objects-00000.npz", images=dataset.images.numpy(), poses=dataset.poses.numpy())
+    given = {"data": [tmp_path], "state": tmp_path / "state", "validation": None, "endless": False}
+    args = argparse.Namespace(**given, begin_with=None, minutes=0.1, slice=0.035)
+    with pytest.raises(SystemExit, match="holds no finished autoencoder"):
+        train_tower(args, config)
+    steps: list[list[int]] = []
+    for _ in range(12):
+        train_all(args, config)
+        found = [tmp_path / "state" / stage / "last.ckpt" for stage in config.shares]
+        kept = [torch.load(path, weights_only=False) if path.exists() else None for path in found]
+        steps.append([each["global_step"] if each else 0 for each in kept])
+        if is_finished(tmp_path / "state", "diffusion", 0.75 * 0.1):
+            break
+    assert 3 <= len(steps) < 12
+    assert steps[0][2] < steps[1][2] < steps[2][2]
+    assert all(each[:2] == steps[1][:2] for each in steps[1:])
+    assert min(steps[1][:2]) > 0
+    scale = (tmp_path / "state/scaling_factor.txt").read_text()
+    train_all(args, config)
+    assert (tmp_path / "state/scaling_factor.txt").read_text() == scale
+
+
+def test_details_come_last(config, dataset, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        nano.diffusion, "draw_timesteps", lambda n, a, power: drawn.append(power) or torch.arange(n)
+    )
+    module = diffusion(model_of(config), dataset, config, minutes=1)
+    for seconds in (0, 44, 46):
+        module.trained_seconds.fill_(seconds)
+        module.loss()
+    assert drawn == [0.35, 0.35, 0.8]
 
 
 def test_held_out_objects_are_watched(config, dataset, tmp_path):

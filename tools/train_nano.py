@@ -1,23 +1,23 @@
 """Train zero123-nano: the autoencoder first, then the image tower, then everything but the autoencoder.
 
-    python tools/make_dataset.py --out STATE/objects
-    python tools/make_dataset.py --out STATE/validation --objects 250 --split validation
-    python tools/train_nano.py autoencoder --data STATE/objects --state STATE --minutes 25
-    python tools/train_nano.py tower --data STATE/objects --state STATE --minutes 10
-    python tools/train_nano.py diffusion --data STATE/objects --validation STATE/validation \\
-        --state STATE --minutes 100
+    python tools/make_dataset.py --out STATE/objects --objects 9000 --views 8
+    python tools/make_dataset.py --out STATE/validation --objects 250 --views 2 --split validation
+    python tools/train_nano.py all --data STATE/objects --validation STATE/validation \\
+        --state STATE --minutes 120
     python tools/train_nano.py export --state STATE --out zero123_ckpts/zero123-nano
 
-Every stage resumes from its last checkpoint in STATE; its learning rate falls to zero at ``--minutes`` of
-training time in all. ``--slice 9`` saves and stops after nine minutes of them, Ctrl-C after the step under
-way. ``--endless`` in place of ``--data`` makes new objects all the time, on the device that trains: for GPUs.
-``--begin-with zero123-nano`` starts from finished weights where STATE has none. Dotted overrides
+``autoencoder``, ``tower`` and ``diffusion`` in place of ``all`` train one stage. Each resumes from its last
+checkpoint in STATE; its learning rate falls to zero at ``--minutes`` of training time in all. ``--slice 9``
+saves and stops after nine minutes, Ctrl-C after the step under way. Several ``--data`` are trained on
+together. ``--endless`` in place of ``--data`` makes new objects all the time, on the device that trains: for
+GPUs. ``--begin-with zero123-nano`` starts from finished weights where STATE has none. Dotted overrides
 (``diffusion.lr=1e-3``) change the YAML.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import pytorch_lightning as pl
 from nano.autoencoder import AutoencoderModule, balance_channels, measure_scale
 from nano.diffusion import DiffusionModule
 from nano.loop import fit
-from nano.state import cached_latents, trained_model
+from nano.state import SCALE, cached_latents, is_finished, trained_model
 from nano.tower import TowerModule
 from nano.views import EndlessMoves, MoveSource, StoredMoves, Views
 from nano.watch import Watch
@@ -46,7 +46,7 @@ def train_autoencoder(args: argparse.Namespace, config: DictConfig) -> None:
     balance_channels(model.float(), views)
     trainer.save_checkpoint(args.state / "autoencoder/last.ckpt")
     scale = measure_scale(model, views, config.autoencoder.latent_spread)
-    (args.state / "scaling_factor.txt").write_text(str(scale))
+    (args.state / SCALE).write_text(str(scale))
 
 
 def train_diffusion(args: argparse.Namespace, config: DictConfig) -> None:
@@ -67,8 +67,22 @@ def train_tower(args: argparse.Namespace, config: DictConfig) -> None:
     fit(module, args.state, "tower", config)
 
 
+def train_all(args: argparse.Namespace, config: DictConfig) -> None:
+    """Every stage for its share of the minutes, one after another; goes on where a run before stopped."""
+    began, whole = time.monotonic(), OmegaConf.to_container(config.shares)
+    for stage, share in whole.items():
+        minutes = args.minutes * share / sum(whole.values())
+        left = args.slice and args.slice - (time.monotonic() - began) / 60
+        if not is_finished(args.state, stage, minutes):
+            STAGES[stage](argparse.Namespace(**{**vars(args), "minutes": minutes, "slice": left}), config)
+        if not is_finished(args.state, stage, minutes):
+            return  # it was told to stop
+
+
 def moves_for(model: Zero123, args: argparse.Namespace, config: DictConfig) -> MoveSource:
     """What the later stages train on; the autoencoder stays as it is from now on."""
+    if not (args.begin_with or (args.state / SCALE).exists()):
+        raise SystemExit(f"{args.state} holds no finished autoencoder; train that stage first, or all")
     model.vae.requires_grad_(False)
     if args.endless:
         return EndlessMoves(model, config.workers)
@@ -85,6 +99,7 @@ def export(args: argparse.Namespace, config: DictConfig) -> None:
 
 
 STAGES = {
+    "all": train_all,
     "autoencoder": train_autoencoder,
     "tower": train_tower,
     "diffusion": train_diffusion,
@@ -103,14 +118,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60, help="of a stage's training, in all")
     parser.add_argument("--slice", type=float, help="minutes of this run")
     parser.add_argument("--begin-with", metavar="CHECKPOINT", help="weights to start from")
-    parser.add_argument("--config", type=Path, default=CONFIG)
+    parser.add_argument(
+        "--config", type=Path, help="a YAML of departures from configs/training/zero123-nano.yaml"
+    )
     parser.add_argument("overrides", nargs="*")
     args = parser.parse_intermixed_args()
     if args.stage == "export" and args.out is None:
         parser.error("export needs --out")
     if args.stage != "export" and (args.data is None) == (not args.endless):
         parser.error(f"{args.stage} needs either --data or --endless")
-    config = OmegaConf.merge(OmegaConf.load(args.config), OmegaConf.from_dotlist(args.overrides))
+    if args.config and not args.config.is_file():
+        parser.error(f"--config: {args.config}: no such file")
+    departures = OmegaConf.load(args.config) if args.config else {}
+    config = OmegaConf.merge(OmegaConf.load(CONFIG), departures, OmegaConf.from_dotlist(args.overrides))
     pl.seed_everything(config.seed)
     try:
         STAGES[args.stage](args, config)

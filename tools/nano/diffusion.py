@@ -64,7 +64,8 @@ class DiffusionModule(TimedModule):
         keep = (torch.rand(len(cond), device=cond.device) >= settings.unconditional_share).float()
         tokens, cond = tokens * keep[:, None, None], cond * keep[:, None, None, None]
         clean = moves.latents.flatten(0, 1) * model.vae.config["scaling_factor"]
-        t = draw_timesteps(len(clean), model.alphas_cumprod, settings.noise_power)
+        power = settings.last_noise_power if self.left < settings.last_share else settings.noise_power
+        t = draw_timesteps(len(clean), model.alphas_cumprod, power)
         alpha = model.alphas_cumprod[t][:, None, None, None]
         noise = torch.randn_like(clean)
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise

@@ -63,16 +63,20 @@ class TimedModule(pl.LightningModule):
         """End after the step under way."""
         self._told_to_stop = True
 
+    @property
+    def left(self) -> float:
+        """What part of the time is left."""
+        return 1 - float(self.trained_seconds) / self.budget
+
     def tick(self) -> None:
         """Add the time since the last step (a pause between two runs does not count); set the rates."""
         now = time.monotonic()
         self.trained_seconds += min(now - self._clock, 60) if self._clock else 0
         self._clock = now
-        left = 1 - float(self.trained_seconds) / self.budget
         warm = min(1.0, (self.global_step + 1) / self.settings.warmup_steps)
         for group in self.optimizers().param_groups:
-            group["lr"] = group["rate"] * self.settings.lr * warm * max(0.0, min(1.0, 1.6 * left))
-        stop = self._told_to_stop or left <= 0 or now - self._began > self.slice
+            group["lr"] = group["rate"] * self.settings.lr * warm * max(0.0, min(1.0, 1.6 * self.left))
+        stop = self._told_to_stop or self.left <= 0 or now - self._began > self.slice
         # All or none: a process that went on alone would wait for the others for ever.
         self.trainer.should_stop = self.trainer.strategy.reduce_boolean_decision(stop, all=False)
 

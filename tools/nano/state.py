@@ -19,6 +19,7 @@ from viewfusion.zero123.model import Zero123
 
 from .views import encode_all
 
+SCALE = "scaling_factor.txt"
 STAGES = {
     "autoencoder": ("vae.",),
     "tower": ("image_encoder.",),
@@ -47,7 +48,7 @@ def trained_model(config: DictConfig, state: Path, begin_with: str | None = None
         if path.exists():
             # Our own file; EMAWeightAveraging stores the averaged weights as the state_dict.
             take(model, read(path)["state_dict"], prefixes, str(path))
-    scale = state / "scaling_factor.txt"
+    scale = state / SCALE
     if scale.exists():
         set_scale(model, float(scale.read_text()))
     return model
@@ -71,6 +72,14 @@ def read(path: Path) -> dict:
         return torch.load(path, map_location="cpu", weights_only=False, mmap=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise SystemExit(f"{path} cannot be read ({error}); remove it to begin that stage anew") from error
+
+
+def is_finished(state: Path, stage: str, minutes: float) -> bool:
+    """Whether a stage was trained for so long, and the autoencoder's latents measured."""
+    path = state / stage / "last.ckpt"
+    if not path.exists() or (stage == "autoencoder" and not (state / SCALE).exists()):
+        return False
+    return float(read(path)["state_dict"]["trained_seconds"]) >= 60 * minutes
 
 
 def take(model: Zero123, weights: dict, prefixes: tuple[str, ...], source: str) -> None:
