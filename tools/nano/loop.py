@@ -88,7 +88,7 @@ class TimedModule(pl.LightningModule):
         groups = [{"params": parameters, "rate": rate} for rate, parameters in self.rates()]
         settings = self.settings
         return torch.optim.AdamW(
-            groups, lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.98), fused=True
+            groups, lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.98)
         )
 
     def training_step(self, batch: int, batch_index: int) -> torch.Tensor:
