@@ -10,7 +10,7 @@ WEIGHTS := $(VENV)/.weights
 
 demo: $(READY)
 	$(BIN)/viewfusion generate-360 data/real_images/bucket.png data/real_images/chair.png \
-		--views 16 --preset fast sampling.guidance_scale=2 --out out
+		--views 16 --preset fast --out out
 	@echo "Look at contact_sheet.png and turntable.gif in out/bucket and out/chair"
 
 test: $(READY) $(WEIGHTS)
