@@ -59,7 +59,7 @@ def begin_projection(model: Zero123) -> None:
     """Let the camera move be heard beside the embedding.
 
     The move is 4 of the projection's some hundred inputs; begun as all the others, its part of a token is
-    so small that for thousands of steps the network hardly learns to turn.
+    small, and the network learns to turn more slowly.
     """
     weight = model.cc_projection.weight
     weight[:, -4:].normal_()
