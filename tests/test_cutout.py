@@ -5,7 +5,7 @@ import pytest
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.preprocessing import cut_out, over_white
-from viewfusion.preprocessing.cutout import _components
+from viewfusion.preprocessing.pieces import components
 
 SIMPLE_RULE = "background removed by a simple rule; check input.png"
 
@@ -163,17 +163,17 @@ def test_twelve_megapixels_keep_their_size() -> None:
 def test_components_by_hand() -> None:
     # A U is one piece although its arms start as two; diagonal neighbours are not connected.
     mask = np.array([[1, 0, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0], [0, 0, 0, 1]], bool)
-    labels = _components(mask)
+    labels = components(mask)
     assert labels.tolist() == [[1, 0, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0], [0, 0, 0, 2]]
-    assert not _components(np.zeros((3, 3), bool)).any()
-    assert (_components(np.ones((3, 3), bool)) == 1).all()
+    assert not components(np.zeros((3, 3), bool)).any()
+    assert (components(np.ones((3, 3), bool)) == 1).all()
 
 
 def test_components_agree_with_a_plain_flood_fill() -> None:
     rng = np.random.default_rng(0)
     for density in (0.3, 0.59, 0.8):
         mask = rng.random((40, 50)) < density
-        labels = _components(mask)
+        labels = components(mask)
         seen = np.zeros_like(mask)
         for start in zip(*np.nonzero(mask), strict=True):
             if seen[start]:
