@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 EXTRAS = {
     "evaluation": ("SSIM and SIFT matches", ""),
     "render": ("rendering meshes as views of a benchmark", ""),
+    "heic": ("photos in HEIC", ""),
     "train": ("making zero123-nano anew with tools/", ""),
     # taming-transformers asks for torchvision, which would bring another torch.
     "ldm": ("checkpoints with a VQ first stage", "--no-deps "),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import ViewFusionError
 from .images import over_white
 from .judgement import remarks_on
 from .segmenters import Hints, plain
@@ -25,15 +26,20 @@ class Cutout:
     Attributes:
         rgba: (H, W, 4) uint8, straight alpha, the size of the photo.
         method: where the outline is from: "alpha" (the file's own) or "plain-background" (the simple rule).
+        confidence: 0 (a guess) to 1 (certain).
         warnings: whole phrases a person should see.
     """
 
     rgba: np.ndarray
     method: str
+    confidence: float = 1.0
     warnings: tuple[str, ...] = ()
 
 
-def cut_out(rgba: np.ndarray) -> Cutout:
+SEGMENTERS = ("auto", "plain-background")
+
+
+def cut_out(rgba: np.ndarray, segmenter: str = "auto", hints: Hints | None = None) -> Cutout:
     """The object of ``rgba`` (H, W, 4) uint8: by its alpha where that is a cut-out, else off a plain ground.
 
     The rule for photos: the background is what is near the border's median colour and connected to the
@@ -42,12 +48,14 @@ def cut_out(rgba: np.ndarray) -> Cutout:
     Raises:
         ViewFusionError: no transparency and the border is not plain and light, or nothing stands out from it.
     """
-    if _is_cutout(rgba[..., 3]):
-        return Cutout(rgba, "alpha", remarks_on(rgba[..., 3]))
-    found = plain.segment(over_white(rgba), Hints())
+    if segmenter not in SEGMENTERS:
+        raise ViewFusionError(f"no segmenter is called {segmenter!r}; take one of {', '.join(SEGMENTERS)}")
+    if segmenter == "auto" and _is_cutout(rgba[..., 3]):
+        return Cutout(rgba, "alpha", 1.0, remarks_on(rgba[..., 3]))
+    found = plain.segment(over_white(rgba), hints or Hints())
     assert found.background is not None
     result = _unmixed(over_white(rgba), found.alpha, found.background)
-    return Cutout(result, found.method, (*found.remarks, *remarks_on(result[..., 3])))
+    return Cutout(result, found.method, found.confidence, (*found.remarks, *remarks_on(result[..., 3])))
 
 
 def _is_cutout(alpha: np.ndarray) -> bool:
