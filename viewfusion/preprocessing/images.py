@@ -6,7 +6,6 @@ Everything that can be wrong with a file somebody found or uploaded is found her
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import re
 import warnings
@@ -249,10 +248,10 @@ def _find_reader(file: Path, name: str) -> None:
         if not features.check("avif"):
             raise ViewFusionError(f"{name}: {_MISSING_READERS['AVIF']}")
     elif brands & _BRANDS["HEIF"] and "HEIF" not in Image.OPEN:
-        if importlib.util.find_spec("pillow_heif") is None:
-            raise ViewFusionError(f"{name}: {_MISSING_READERS['HEIF']}")
-        from pillow_heif import register_heif_opener
-
+        try:
+            from pillow_heif import register_heif_opener
+        except ImportError:
+            raise ViewFusionError(f"{name}: {_MISSING_READERS['HEIF']}") from None
         register_heif_opener()
 
 
