@@ -63,8 +63,8 @@ TABLE = {
     "cli": Row(
         "__init__ conditioning config datasets errors evaluation fusion geometry outputs pipeline "
         "preprocessing trajectory_files views zero123",
-        "typer rich",
-        "packaging torch imageio_ffmpeg PIL",
+        "typer rich numpy PIL",
+        "packaging torch imageio_ffmpeg",
     ),
     "__init__": Row("config errors geometry pipeline views zero123"),
     "__main__": Row("cli"),

@@ -108,6 +108,13 @@ def test_lines_break_between_words_and_nothing_is_lost() -> None:
     assert _wrapped("", 200, font) == [""]
 
 
+def test_names_of_any_kind_are_shown_on_one_line() -> None:
+    photo = box_photo()
+    name = "two\nlines \udcff \u6905 \x1b[2J.png"
+    sheet = preview(photo, photo[..., 3], photo, title=name, labels=LABELS, facts=(), warnings=(name,))
+    assert sheet.height == MARGIN + TITLE + PANEL + LABEL + MARGIN + LINE + MARGIN
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 900), (900, 1), (17, 16)])
 def test_photos_of_any_shape(height: int, width: int) -> None:
     photo = np.full((height, width, 4), 255, np.uint8)

@@ -17,7 +17,7 @@ import numpy as np
 
 from viewfusion.errors import ViewFusionError
 
-from .files import explained, remove_partial, write_json, write_png
+from .files import explained, remove_partial, write_json, write_png, write_png_once
 from .locking import FolderLock
 from .manifest import SCHEMA, manifest
 from .ownership import differences, is_whole, made_files, read_json
@@ -131,7 +131,7 @@ class RunFolder:
         """
         for name, picture in (("input.png", rgba), ("preview.png", preview)):
             if picture is not None and name in self._products.names:
-                write_png(self.path / name, picture)
+                write_png_once(self.path / name, picture)
 
     def add(self, view: View) -> None:
         """Keep a view: what the next run needs first, its picture second.

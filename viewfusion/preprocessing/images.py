@@ -309,11 +309,12 @@ def _upright(image: Image.Image) -> np.ndarray:
     return upright
 
 
-def _orientation(image: Image.Image) -> int | None:
+def _orientation(image: Image.Image) -> int:
     try:
-        return image.getexif().get(_ORIENTATION_TAG)
+        orientation: int = image.getexif().get(_ORIENTATION_TAG, 1)
+        return orientation
     except Exception:  # damaged EXIF says nothing about the pixels
-        return None
+        return 1
 
 
 def _as_rgba(image: Image.Image, to_srgb: _ToSrgb | None) -> Image.Image:
@@ -369,7 +370,7 @@ def _to_srgb(image: Image.Image) -> _ToSrgb | None:
         if image.mode == "LAB":
             lab = ImageCms.createProfile("LAB")
             return _ToSrgb("LAB", ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        source = ImageCms.ImageCmsProfile(BytesIO(profile or b""))
         mode = _PROFILE_MODES[source.profile.xcolor_space.strip()]
         fits = image.mode in _FITTING[mode] or (mode == "L" and image.mode.startswith("I"))
         if not fits or "sRGB" in ImageCms.getProfileDescription(source):
