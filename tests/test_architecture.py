@@ -46,7 +46,7 @@ TABLE = {
     "views": Row("geometry", "torch numpy", "PIL"),
     "solvers": Row("", "torch numpy", "diffusers"),
     # The edges: each knows its own libraries, and none of them sampling or fusion.
-    "preprocessing": Row("errors", "numpy PIL", "torch pillow_heif"),
+    "preprocessing": Row("errors", "numpy PIL", "cv2 torch pillow_heif"),
     "zero123": Row(
         "errors geometry resources yaml_files",
         "torch",

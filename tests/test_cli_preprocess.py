@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_one_broken_file_among_many(run, tmp_path):
         (["--frame-fraction", "1.5"], "--frame-fraction must be more than 0 and at most 1, got 1.5"),
         (["--frame-fraction", "nan"], "got nan"),
         (["--framing", "widht"], "did you mean 'width'?"),
-        (["--segmenter", "magic"], "magic"),
+        (["--segmenter", "grubcut"], "did you mean 'grabcut'?"),
         (["--point", "3"], "--point must be X,Y in pixels of the photo, got '3'"),
         (["--point", "3,inf"], "--point must be X,Y"),
         (["--box", "1,2,3"], "--box must be LEFT,TOP,RIGHT,BOTTOM"),
@@ -128,6 +129,43 @@ def test_one_broken_file_among_many(run, tmp_path):
 def test_options_that_make_no_sense(run, tmp_path, arguments, words):
     refused(run("preprocess", CHAIR, "--out", tmp_path / "out", *arguments), words)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_mask_is_followed_and_recorded_by_what_it_holds(run, tmp_path):
+    mask = np.zeros((320, 320), np.uint8)
+    mask[100:300, 120:200] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    command = ["preprocess", BOTTLE, "--out", tmp_path / "out", "--mask", tmp_path / "mask.png", "--size", 32]
+    assert run(*command)[0] == 0
+    told = record(tmp_path / "out/bottle_on_white")
+    assert (told["method"], told["confidence"]) == ("mask", 1)
+    assert told["object_box"] == [120, 100, 200, 300]
+    digest = hashlib.sha256((tmp_path / "mask.png").read_bytes()).hexdigest()
+    assert told["made_of"]["options"]["mask"] == {"file": "mask.png", "sha256": digest}
+    assert "complete already" in run(*command)[2]
+    mask[90:100, 120:200] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    assert "complete already" not in run(*command)[2]
+    assert record(tmp_path / "out/bottle_on_white")["object_box"] == [120, 90, 200, 300]
+
+
+def test_points_and_boxes_are_those_of_the_upright_photo(run, tmp_path):
+    """Two boxes on white in a photo that lies on its side; the right one, upright, is asked for."""
+    upright = np.full((120, 200, 3), 255, np.uint8)
+    upright[30:90, 20:80] = (200, 40, 40)
+    upright[40:100, 120:180] = (40, 40, 200)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(upright)).save(tmp_path / "a.png", exif=exif)
+    for hint in (["--point", "150,70"], ["--box", "110,30,190.5,110"]):
+        out = tmp_path / hint[0]
+        code, _, err = run("preprocess", tmp_path / "a.png", "--out", out, *hint, "--segmenter", "plain")
+        assert code == 0, err
+        told = record(out / "a")
+        assert told["object_box"] == [120, 40, 180, 100]
+        assert told["made_of"]["options"][hint[0][2:]] == [float(part) for part in hint[1].split(",")]
+    result = run("preprocess", tmp_path / "a.png", "--out", tmp_path / "out", "--point", "150,170")
+    refused(result, "a.png: the point 150,170 is not in the photo; the upright photo has 200 x 120 pixels")
 
 
 def test_a_dry_run_shows_the_models_input_and_a_run_goes_on_from_it(run, tmp_path):
