@@ -22,8 +22,9 @@ larger, and a turned object (its diagonal is longer) leaves the frame; much smal
 FRAMINGS = ("longest", "width")
 """What the fraction is of: the box's longest side, as the renderings are framed, or its width alone.
 
-"width" is for comparing with pictures prepared by a rule of that kind, as ViewFusion's real photographs are
-said to be: how high the object is does not count, so one much higher than wide is cut off.
+"width" is for comparing with pictures prepared by a rule of that kind, as the real photographs of ViewFusion's
+own scripts are said to be. It is written from that description, not from their code: which share they take, and
+how they round, is not claimed. How high the object is does not count, so one much higher than wide is cut off.
 """
 
 
