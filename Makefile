@@ -26,7 +26,7 @@ install: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,evaluation,render,train]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,evaluation,heic,render,train]'
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps taming-transformers-rom1504 einops
 	@touch $@
 

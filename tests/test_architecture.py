@@ -46,7 +46,7 @@ TABLE = {
     "views": Row("geometry", "torch numpy", "PIL"),
     "solvers": Row("", "torch numpy", "diffusers"),
     # The edges: each knows its own libraries, and none of them sampling or fusion.
-    "preprocessing": Row("errors", "numpy PIL", "torch"),
+    "preprocessing": Row("errors", "numpy PIL", "cv2 torch pillow_heif"),
     "zero123": Row(
         "errors geometry resources yaml_files",
         "torch",
@@ -63,7 +63,7 @@ TABLE = {
     "cli": Row(
         "__init__ conditioning config datasets errors evaluation fusion geometry outputs pipeline "
         "preprocessing trajectory_files views zero123",
-        "typer rich",
+        "typer rich numpy PIL",
         "packaging torch imageio_ffmpeg",
     ),
     "__init__": Row("config errors geometry pipeline views zero123"),
@@ -235,6 +235,7 @@ def test_importing_viewfusion_imports_nothing_heavy():
         ("--version",),
         ("generate-360", "--help"),
         ("export", "--help"),
+        ("preprocess", "--help"),
         ("render-object", "--help"),
     ],
 )

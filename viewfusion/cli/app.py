@@ -1,7 +1,8 @@
 """Options and exit codes of every command; the work is in the modules beside this one.
 
-Exit codes: 0 done, 2 the user can mend it (one line says how), 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by
-a terminal that was closed, 141 nobody reads what is printed.
+Exit codes: 0 done, 1 of several photos or meshes some failed (each is named, the others are done), 2 the user
+can mend it (one line says how), 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by a terminal that was closed, 141
+nobody reads what is printed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import typer
 from viewfusion.errors import ViewFusionError, ViewFusionWarning
 
 from . import checkpoints, metrics
+from .batch import BatchError
 from .caches import keep_caches_together
 from .photos import split_settings
 from .signals import stopping_kindly, stopping_on_signals
@@ -66,6 +68,23 @@ Sweep = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same pictures.  [default: 0]")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Segmenter = Annotated[
+    str, typer.Option(help="Who finds the object: auto, plain, grabcut, u2net, ... or an ONNX file.")
+]
+Mask = Annotated[Path | None, typer.Option(help="A picture of the photo's size, light where the object is.")]
+Point = Annotated[
+    str | None, typer.Option(metavar="X,Y", help="A point on the object, in pixels of the upright photo.")
+]
+Box = Annotated[
+    str | None, typer.Option(metavar="LEFT,TOP,RIGHT,BOTTOM", help="A box around the object, in pixels too.")
+]
+FrameFraction = Annotated[
+    float | None, typer.Option(help="The object's side as a share of the frame's.  [default: 0.72]")
+]
+Framing = Annotated[str, typer.Option(help="Which side: longest, as models are trained, or width.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only prepare the photos and show what the model would see.")
+]
 Out = Annotated[Path, typer.Option(help="One folder per photo is made below this one.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Start anew where a folder is another run's; only its files go.")
@@ -99,20 +118,30 @@ def generate_360(
         int | None, typer.Option(help="So many seeds, each in a folder, and a picture of all.")
     ] = None,
     seed: Seed = None,
+    segmenter: Segmenter = "auto",
+    mask: Mask = None,
+    point: Point = None,
+    box: Box = None,
+    frame_fraction: FrameFraction = None,
+    framing: Framing = "longest",
+    dry_run: DryRun = False,
     device: Device = "auto",
     out: Out = Path("out"),
     force: Force = False,
 ) -> None:
     """Turn each photo into a 360-degree sequence: views, GIF, MP4, contact sheet, cameras."""
     from .generate_360 import generate_360 as generate
+    from .preparing import read_preparation
     from .session import Options
     from .wanted import wanted_turn
 
     photos, overrides = split_settings(inputs)
     overrides += _settings(views=views, seed=seed, elevation_deg=elevation_deg)
     wanted = wanted_turn(preset, overrides, trajectory, elevation_sweep_deg)
+    how = read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing)
+    options = Options(checkpoint, model_config, family, device, out, how, force, dry_run)
     with stopping_kindly():
-        generate(photos, Options(checkpoint, model_config, family, device, out, force), wanted, num_samples)
+        generate(photos, options, wanted, num_samples)
 
 
 @app.command("generate-view")
@@ -142,12 +171,20 @@ def generate_view(
     family: checkpoints.FamilyName = None,
     preset: Preset = "balanced",
     seed: Seed = None,
+    segmenter: Segmenter = "auto",
+    mask: Mask = None,
+    point: Point = None,
+    box: Box = None,
+    frame_fraction: FrameFraction = None,
+    framing: Framing = "longest",
+    dry_run: DryRun = False,
     device: Device = "auto",
     out: Out = Path("out"),
     force: Force = False,
 ) -> None:
     """Make one other view of each photo, or with --poses many, each reached on its own."""
     from .generate_view import generate_view as generate
+    from .preparing import read_preparation
     from .session import Options
     from .wanted import wanted_views
 
@@ -155,9 +192,38 @@ def generate_view(
     overrides += _settings(seed=seed, elevation_deg=input_elevation_deg, radius=input_radius)
     target = {"azimuth_deg": azimuth_deg, "elevation_deg": elevation_deg, "radius": radius}
     wanted = wanted_views(preset, overrides, target, poses)
+    how = read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing)
+    options = Options(checkpoint, model_config, family, device, out, how, force, dry_run)
     with stopping_kindly():
-        options = Options(checkpoint, model_config, family, device, out, force)
         generate(photos, options, wanted, poses is not None, keep_path)
+
+
+@app.command("preprocess")
+def preprocess(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="IMG...", help="Photos, folders of photos or quoted patterns."),
+    ],
+    out: Out,
+    size: Annotated[int, typer.Option(help="Pixels a side of what the model sees; its checkpoint's.")] = 256,
+    segmenter: Segmenter = "auto",
+    mask: Mask = None,
+    point: Point = None,
+    box: Box = None,
+    frame_fraction: FrameFraction = None,
+    framing: Framing = "longest",
+    force: Annotated[bool, typer.Option("--force", help="Make anew what is there already, too.")] = False,
+) -> None:
+    """Cut out and frame each photo, and show what the model will see. Needs no checkpoint."""
+    from .preparing import read_preparation
+    from .preprocess import preprocess as prepare
+
+    photos, settings = split_settings(inputs)
+    if settings:
+        raise ViewFusionError(f"preprocess takes no settings, got {settings[0][:80]!r}")
+    how = read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing)
+    with stopping_kindly("photos"):
+        prepare(photos, out, how, size, force)
 
 
 @app.command()
@@ -274,7 +340,7 @@ def main() -> None:
             app()
         except ViewFusionError as error:
             typer.echo(f"error: {error}", err=True)
-            sys.exit(2)
+            sys.exit(1 if isinstance(error, BatchError) else 2)
 
 
 def _show_warning(

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 EXTRAS = {
-    "evaluation": ("SSIM and SIFT matches", ""),
+    "evaluation": ("SSIM", ""),
     "render": ("rendering meshes as views of a benchmark", ""),
+    "heic": ("photos in HEIC", ""),
     "train": ("making zero123-nano anew with tools/", ""),
     # taming-transformers asks for torchvision, which would bring another torch.
     "ldm": ("checkpoints with a VQ first stage", "--no-deps "),

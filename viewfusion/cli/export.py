@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from viewfusion.errors import printable
+from .progress import say
 
 
 def export_run(
@@ -34,4 +34,4 @@ def export_run(
         views = read_run(folder)
     with console.status(f"writing {len(views)} views"):
         export(views, to, path, playback)
-    console.print(printable(f"{len(views)} views as {to} in {path}"), markup=False, soft_wrap=True)
+    say(console, f"{len(views)} views as {to} in {path}")

@@ -44,9 +44,14 @@ def split_settings(inputs: Iterable[str]) -> tuple[list[Path], list[str]]:
 
 def _photos(text: str) -> list[Path] | None:
     """The photo or photos that ``text`` names; None for what is neither there nor a pattern that fits."""
+    from viewfusion.preprocessing.images import refuse_addresses
+
     found = named_files(text, lambda path: path.suffix.lower() in SUFFIXES)
-    if found != []:
+    if found:
         return found
+    refuse_addresses(text)
+    if found is None:
+        return None
     if Path(text).is_dir():
         raise ViewFusionError(f"{text}: no image in this folder; {_GIVE}")
     if "=" in text:

@@ -1,4 +1,4 @@
-"""How far a spin is: views, steps and an estimate of the time left."""
+"""How far things are: a spin's views and steps, or so many of so many, with an estimate of the time left."""
 
 from __future__ import annotations
 
@@ -6,13 +6,39 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from viewfusion.errors import printable
 
 if TYPE_CHECKING:
     from viewfusion.fusion import Target
     from viewfusion.views import View
+
+
+def say(console: Console, text: str) -> None:
+    """One line, whatever files are called."""
+    console.print(printable(text), markup=False, soft_wrap=True)
+
+
+def counting_bar(console: Console) -> Progress:
+    """A bar that counts tasks and goes away at the end; nothing where there is no terminal."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
 
 
 class SpinProgress:

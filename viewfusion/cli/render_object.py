@@ -7,17 +7,21 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from viewfusion.errors import ViewFusionError, printable
 
+from .batch import Failures
 from .inputs import named_files
+from .progress import counting_bar, say
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from viewfusion.datasets import Cameras, Light, Mesh
 
 MESHES = (".obj", ".glb", ".gltf", ".ply", ".stl")
@@ -60,28 +64,22 @@ def render_objects(inputs: Sequence[str], out: Path, options: Options) -> None:
     light = read_light(options.light, options.ambient)
     folders = object_folders(find_meshes(inputs), out, options.name_by)
     console = Console(stderr=True, highlight=False)
-    failures: list[str] = []
+    failures = Failures("meshes", len(folders), partial(say, console))
     finished: list[Path] = []
-    with _progress(console) as progress:
+    with counting_bar(console) as progress:
         task = progress.add_task("", total=len(folders))
         for done, (mesh, folder) in enumerate(folders.items()):
             progress.update(task, completed=done, description=printable(folder.name))
-            try:
+            with failures.counted():
                 said = _render_one(mesh, folder, options, light, progress)
-                _say(console, f"{folder}: {said}")
+                say(console, f"{folder}: {said}")
                 finished.append(folder)
-            except ViewFusionError as error:
-                failures.append(str(error))
-                if len(folders) > 1:
-                    _say(console, f"error: {error}")
         progress.update(task, completed=len(folders), description="")
         if finished:
             from viewfusion.datasets.sheets import write_sheet
 
             write_sheet(out / "contact_sheet.png", finished)
-    if failures:
-        many = f"{len(failures)} of {len(folders)} meshes failed; the others are in {out}"
-        raise ViewFusionError(failures[0] if len(folders) == 1 else many)
+    failures.tell(out)
 
 
 def find_meshes(inputs: Sequence[str]) -> list[Path]:
@@ -175,7 +173,7 @@ def _render_one(mesh: Path, folder: Path, options: Options, light: Light, progre
         return "complete already; nothing to do"
     read = read_mesh(mesh, options.up, options.textures, options.scale)
     for warning in read.warnings:
-        _say(progress.console, f"warning: {mesh}: {warning}")
+        say(progress.console, f"warning: {mesh}: {warning}")
     record |= {"warnings": list(read.warnings), **_described(read)}
     task = progress.add_task(printable(f"{folder.name}, views"), total=len(cameras.poses))
     renderer, cut = Renderer(read), 0
@@ -193,7 +191,7 @@ def _render_one(mesh: Path, folder: Path, options: Options, light: Light, progre
     finally:
         progress.remove_task(task)
     if cut:
-        _say(
+        say(
             progress.console,
             f"warning: {mesh}: cut off by the frame in {cut} of {len(cameras.poses)} views; "
             "a larger --radius or --scale fit shows all of it",
@@ -259,20 +257,3 @@ def _described(mesh: Mesh) -> dict[str, Any]:
         "textures": sum(material.texture is not None for material in mesh.materials),
         "mesh_to_world": [[float(value) + 0.0 for value in row] for row in mesh.to_world],
     }
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(printable(text), markup=False, soft_wrap=True)

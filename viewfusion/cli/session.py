@@ -10,19 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
+from rich.markup import escape
 
 import viewfusion
-from viewfusion.errors import ViewFusionError, printable
+from viewfusion.errors import printable
+from viewfusion.preprocessing import Preparation, PreparedImage, prepare_steps
 
+from .batch import Failures
 from .photos import output_folders
-from .progress import SpinProgress
+from .preparing import draw_preview, preparation_json, result_json
+from .preprocess import preprocess
+from .progress import SpinProgress, say
 from .wanted import Wanted
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from viewfusion.conditioning import ReferenceMemory
     from viewfusion.geometry import Family
     from viewfusion.outputs import Products
-    from viewfusion.preprocessing import PreparedImage
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,9 @@ class Options:
         family: of the checkpoint, where nothing else tells.
         device: "auto", or one of torch's.
         out: where the folder of each photo is made.
+        how: what is done to a photo before the model sees it.
         force: start anew where a folder is another run's.
+        dry_run: prepare the photos only, as ``preprocess`` does.
     """
 
     checkpoint: str
@@ -43,15 +51,25 @@ class Options:
     family: str | None
     device: str
     out: Path
+    how: Preparation
     force: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo as the model sees it, and what was worked out about it so far."""
+    """A photo as the model sees it, and what was worked out about it so far.
+
+    Args:
+        name: of its file.
+        preview: for people, see :func:`viewfusion.outputs.preview`.
+        options: how it was prepared, for the manifest.
+    """
 
     name: str
     prepared: PreparedImage
+    preview: Image.Image
+    options: dict[str, Any]
     memory: ReferenceMemory
 
     @property
@@ -63,8 +81,8 @@ class Photo:
         return {
             "file": self.name,
             "sha256": hashlib.sha256(self.prepared.rgba.tobytes()).hexdigest(),
-            "method": self.prepared.method,
-            "warnings": list(self.prepared.warnings),
+            **result_json(self.prepared),
+            "options": self.options,
         }
 
 
@@ -76,7 +94,8 @@ class Session:
     """
 
     def __init__(self, options: Options, console: Console) -> None:
-        self.console, self.force = console, options.force
+        self.console, self.force, self._how = console, options.force, options.how
+        self._how_json = preparation_json(options.how)
         with console.status("loading the model"):
             from viewfusion.pipeline import ViewFusionPipeline
             from viewfusion.zero123 import checkpoint_hash, find_checkpoint
@@ -95,10 +114,13 @@ class Session:
         """Cut out and frame a photo; says what a person should know about it."""
         from viewfusion.conditioning import ReferenceMemory
 
-        prepared = self.pipeline.prepare(path)
-        for warning in prepared.warnings:
+        with self.console.status(f"cutting out {escape(printable(path.name))}"):
+            steps = prepare_steps(path, self.pipeline.model.image_size, self._how)
+            preview = draw_preview(path.name, steps)
+        for warning in steps.prepared.warnings:
             self.say(f"warning: {path}: {warning}")
-        return Photo(path.name, prepared, ReferenceMemory(self.pipeline.model))
+        memory = ReferenceMemory(self.pipeline.model)
+        return Photo(path.name, steps.prepared, preview, self._how_json, memory)
 
     def run(self, photo: Photo, wanted: Wanted, folder: Path, products: Products, name: str = "") -> bool:
         """Make or continue one run folder; whether there was anything to do.
@@ -116,7 +138,7 @@ class Session:
             if run.complete:
                 self.say(f"{folder} is complete already; nothing to do")
                 return False
-            run.write_input(photo.prepared.rgba)
+            run.write_input(photo.prepared.rgba, photo.preview)
             finished, made = run.finished_latents(), dict[int, View]()
             targets = schedule(wanted.trajectory, wanted.config.rules())
             with SpinProgress(self.console, name or photo.name, targets, finished) as progress:
@@ -143,7 +165,7 @@ class Session:
         return True
 
     def say(self, text: str) -> None:
-        self.console.print(printable(text), markup=False, soft_wrap=True)
+        say(self.console, text)
 
     def _fingerprint(self, photo: Photo, wanted: Wanted, products: Products) -> dict[str, Any]:
         """All that decides a run's files: a folder made with another one is refused, the difference named."""
@@ -164,24 +186,27 @@ class Session:
 def each_photo(photos: list[Path], options: Options, make: Callable[[Session, Photo, Path], None]) -> None:
     """Load the model and call ``make(session, photo, its folder)`` for each photo.
 
-    A photo that fails is named, and the rest still made.
+    A photo that fails is named, and the rest still made. On a dry run the photos are prepared and shown only.
 
     Raises:
         ViewFusionError: nothing could be started, or at the end some photo failed.
     """
+    if options.dry_run:
+        preprocess(photos, options.out, options.how, _image_size(options), options.force)
+        return
     folders = output_folders(photos, options.out)
     session = Session(options, Console(stderr=True, highlight=False))
-    failures: list[str] = []
+    failures = Failures("photos", len(folders), session.say)
     for path, folder in folders.items():
-        try:
+        with failures.counted():
             make(session, session.read(path), folder)
-        except ViewFusionError as error:
-            failures.append(str(error))
-            if len(photos) > 1:
-                session.say(f"error: {error}")
-    if len(photos) == 1 and failures:
-        raise ViewFusionError(failures[0])
-    if failures:
-        raise ViewFusionError(
-            f"{len(failures)} of {len(photos)} photos failed; the others are in {options.out}"
-        )
+    failures.tell(options.out)
+
+
+def _image_size(options: Options) -> int:
+    """Of what the checkpoint sees; its weights are not read."""
+    from viewfusion.zero123 import open_checkpoint
+
+    family = cast("Family | None", options.family)
+    size: int = open_checkpoint(options.checkpoint, options.model_config, family=family).config["image_size"]
+    return size

@@ -6,6 +6,8 @@ from .cameras import cameras_json
 from .contact_sheet import contact_sheet
 from .exports import FORMATS, export, find_format
 from .playback import Playback
+from .preprocessed import is_preprocessed, write_preprocessed
+from .preview import preview
 from .products import Products, SingleView, Turn
 from .reader import read_run
 from .run_folder import RunFolder
@@ -23,8 +25,11 @@ __all__ = [
     "contact_sheet",
     "export",
     "find_format",
+    "is_preprocessed",
+    "preview",
     "read_run",
     "write_gif",
     "write_mp4",
+    "write_preprocessed",
     "write_samples",
 ]

@@ -22,7 +22,7 @@ CELL = (128, 256)
 MARGIN, LABEL, TITLE, ROW_LABEL = 8, 24, 32, 72
 """Pixels around cells, height of the label under each, of the title line, width of a word before a row."""
 
-_INK = (60, 60, 60)
+INK = (60, 60, 60)
 
 
 def contact_sheet(views: ViewSet, title: str = "") -> Image.Image:
@@ -55,16 +55,16 @@ def labelled_grid(
     left, count = MARGIN + (ROW_LABEL if rows else 0), math.ceil(len(pictures) / columns)
     sheet = Image.new("RGB", (left + columns * across, count * down + TITLE + MARGIN), "white")
     draw = ImageDraw.Draw(sheet)
-    _write(draw, sheet.width / 2, (MARGIN + TITLE) / 2, title, sheet.width - 2 * MARGIN, 17)
+    write_centred(draw, sheet.width / 2, (MARGIN + TITLE) / 2, title, sheet.width - 2 * MARGIN, 17)
     for row, word in enumerate(rows):
-        _write(draw, left / 2, MARGIN + TITLE + row * down + height / 2, word, ROW_LABEL, 14)
+        write_centred(draw, left / 2, MARGIN + TITLE + row * down + height / 2, word, ROW_LABEL, 14)
     for place, (pixels, label) in enumerate(zip(pictures, labels, strict=True)):
         x, y = left + place % columns * across, MARGIN + TITLE + place // columns * down
         picture = Image.fromarray(pixels)
         if picture.size != (width, height):
             picture = picture.resize((width, height), Image.Resampling.LANCZOS)
         sheet.paste(picture, (x, y))
-        _write(draw, x + width / 2, y + height + LABEL / 2 - 2, label, width, 14)
+        write_centred(draw, x + width / 2, y + height + LABEL / 2 - 2, label, width, 14)
     return sheet
 
 
@@ -111,10 +111,10 @@ def _columns(count: int) -> int:
     return min(range(squarest, 2 * squarest + 1), key=lambda columns: (-count % columns, columns))
 
 
-def _write(draw: ImageDraw.ImageDraw, x: float, y: float, text: str, room: float, size: int) -> None:
+def write_centred(draw: ImageDraw.ImageDraw, x: float, y: float, text: str, room: float, size: int) -> None:
     """``text`` centred on (x, y), cut to ``room`` pixels."""
     font = ImageFont.load_default(size)
     cut = text
     while len(cut) > 1 and draw.textlength(cut, font=font) > room:
         cut = cut[:-4] + "..."
-    draw.text((x, y), cut, fill=_INK, font=font, anchor="mm")
+    draw.text((x, y), cut, fill=INK, font=font, anchor="mm")

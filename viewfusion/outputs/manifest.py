@@ -41,7 +41,8 @@ def manifest(
         fingerprint: what tells this run from another, as given to :meth:`RunFolder.open`.
         config: the whole configuration.
         checkpoint: {name, sha256}; of a name that is a path the last part is kept.
-        source: {file, sha256, method, warnings} of the photo; of ``file`` the last part is kept.
+        source: {file, sha256, method, confidence, warnings, ...} of the photo; of ``file`` the last part is
+            kept.
         files: paths of the run's other files, inside its folder.
         trajectory: {kind, file, order}: where the poses come from, and the order they were made in.
         picture_of: the picture of a view by its index; None for one that is not kept.

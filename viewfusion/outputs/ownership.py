@@ -66,7 +66,7 @@ def is_whole(folder: Path, manifest: dict[str, Any]) -> bool:
         pictures
         and all(isinstance(name, str) and _is_inside(name) for name in (*files, *pictures))
         and set(pictures) <= set(files)
-        and all(_can_be_opened(folder / name) for name in files)
+        and all(can_be_opened(folder / name) for name in files)
     )
 
 
@@ -99,7 +99,8 @@ def _is_inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and "\0" not in name
 
 
-def _can_be_opened(path: Path) -> bool:
+def can_be_opened(path: Path) -> bool:
+    """Whether a file is there and, as far as can be told cheaply, neither cut short nor damaged."""
     if not path.is_file() or not path.stat().st_size:
         return False
     if path.suffix == ".json":

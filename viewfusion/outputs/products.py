@@ -29,7 +29,7 @@ class Products(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Files that stand for all views together, and the input's."""
+        """Files that stand for all views together, and the photo's."""
 
     @property
     def folder(self) -> str | None:
@@ -44,7 +44,7 @@ class Products(Protocol):
 
 @dataclass(frozen=True)
 class Turn:
-    """Every view, the framed photo, GIF, MP4, contact sheet and cameras.
+    """Every view, the framed photo and its preview, GIF, MP4, contact sheet and cameras.
 
     Args:
         play_order: view indices in the order in which the videos show them; None for output order.
@@ -52,7 +52,10 @@ class Turn:
 
     play_order: tuple[int, ...] | None = None
     kind = "turn"
-    names = ("input.png", "turntable.gif", "turntable.mp4", "contact_sheet.png", "cameras.json")
+    names = (
+        *("input.png", "preview.png"),
+        *("turntable.gif", "turntable.mp4", "contact_sheet.png", "cameras.json"),
+    )
     folder = "views"
 
     def view_file(self, index: int) -> str:
@@ -72,7 +75,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class SingleView:
-    """``view.png``, and on request the views on the way to it as ``path/000.png`` (the input) and so on.
+    """``view.png``, the photo's preview, and on request the views on the way, ``path/000.png`` the input.
 
     Args:
         index: the view that was asked for.
@@ -81,7 +84,7 @@ class SingleView:
 
     index: int
     keep_path: bool = False
-    names = ("view.png",)
+    names = ("view.png", "preview.png")
 
     @property
     def kind(self) -> str:
@@ -100,7 +103,7 @@ class SingleView:
         """Nothing is made of all views together."""
 
 
-FILES = (*Turn.names, *SingleView.names)
+FILES = tuple(dict.fromkeys((*Turn.names, *SingleView.names)))
 """Every name of this kind that some run makes."""
 FOLDERS = ("views", "path")
 """Every folder in which some run keeps its views."""

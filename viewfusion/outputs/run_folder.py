@@ -17,15 +17,17 @@ import numpy as np
 
 from viewfusion.errors import ViewFusionError
 
-from .files import explained, remove_partial, write_json, write_png
+from .files import explained, remove_partial, write_json, write_png, write_png_once
 from .locking import FolderLock
 from .manifest import SCHEMA, manifest
 from .ownership import differences, is_whole, made_files, read_json
+from .preprocessed import is_preprocessings
 from .products import Products, Turn
 from .resume import Entry, read_entry, write_entry
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
     from viewfusion.views import View, ViewRecord, ViewSet
 
@@ -120,10 +122,16 @@ class RunFolder:
         """How those views were made, also by earlier runs."""
         return {index: record for index, (_, record) in self._entries.items() if record is not None}
 
-    def write_input(self, rgba: np.ndarray) -> None:
-        """``input.png``: the framed photo, (H, W, 4) uint8; nothing where that is none of the products."""
-        if "input.png" in self._products.names:
-            write_png(self.path / "input.png", rgba)
+    def write_input(self, rgba: np.ndarray, preview: Image.Image | None = None) -> None:
+        """``input.png`` and ``preview.png``, as far as they are among the products.
+
+        Args:
+            rgba: the framed photo, (H, W, 4) uint8.
+            preview: see :func:`viewfusion.outputs.preview`; none is written without.
+        """
+        for name, picture in (("input.png", rgba), ("preview.png", preview)):
+            if picture is not None and name in self._products.names:
+                write_png_once(self.path / name, picture)
 
     def add(self, view: View) -> None:
         """Keep a view: what the next run needs first, its picture second.
@@ -152,7 +160,7 @@ class RunFolder:
             views: all of them, in output order.
             config: the whole configuration, for the manifest.
             checkpoint: {name, sha256}, for the manifest.
-            source: {file, sha256, method, warnings} of the photo, for the manifest.
+            source: {file, sha256, method, confidence, warnings, ...} of the photo, for the manifest.
             trajectory: where the poses come from and in which order they were made, for the manifest.
             title: of the contact sheet.
 
@@ -230,7 +238,8 @@ class RunFolder:
 
     def _refuse_strangers(self) -> None:
         """Files of our names that no run of ours has made are somebody's: perhaps the photo itself."""
-        mine = [name for name in self._products.names if (self.path / name).exists()]
+        there = [self.path / name for name in self._products.names if (self.path / name).exists()]
+        mine = [file.name for file in there if not is_preprocessings(file)]
         if name := self._products.folder:
             folder = self.path / name
             if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

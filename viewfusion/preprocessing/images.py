@@ -5,16 +5,24 @@ Everything that can be wrong with a file somebody found or uploaded is found her
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from ..errors import ViewFusionError
+
+if TYPE_CHECKING:
+    from PIL import ImageCms
 
 MIN_SIDE = 16
 """Fewest pixels a side. Less than that is an icon or a tracking pixel, and shows no shape to turn."""
@@ -38,8 +46,20 @@ _FORMATS = [
     "HEIF",
     "EPS",
 ]
-"""What is tried; HEIF where a plugin reads it, EPS to be refused by its name. Of Pillow's other formats some
-(icons) hold pictures larger than they say."""
+"""What is tried; HEIF where its plugin is installed, EPS to be refused by its name. Of Pillow's other formats
+some (icons) hold pictures larger than they say."""
+
+_BRANDS = {
+    "AVIF": {b"avif", b"avis"},
+    "HEIF": {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"},
+}
+"""What the first box of such a file says it is; an AVIF may call itself mif1 too."""
+
+_OTHERWISE = "or give a PNG, JPEG or WebP"
+_MISSING_READERS = {
+    "AVIF": f"an AVIF, which this Pillow cannot read; `pip install -U 'pillow>=11.3'`, {_OTHERWISE}",
+    "HEIF": f"a HEIC photo, which needs pillow-heif; `pip install 'viewfusion[heic]'`, {_OTHERWISE}",
+}
 
 _SEQUENCES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 """Formats whose further pictures are frames or pages; of a camera's MPO they belong to the first one."""
@@ -47,16 +67,22 @@ _SEQUENCES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 _MOST_BYTES = 2**30  # no picture of 50 megapixels needs as many
 _MOST_SCANS = 200  # a JPEG is decoded anew for each; ordinary ones have 1 or about 10
 
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/|data:", re.IGNORECASE)  # two letters: C:/ is a path
+
+_BAND = 2**21
+"""Pixels that are converted at once, so that a large photo lies in memory twice and not five times."""
+
 _ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: np.rot90(upright),
+    7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
 }
+"""By EXIF orientation: a view of the upright picture that lies as the file has it."""
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -74,7 +100,7 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 @contextmanager
-def opened_image(path: str | Path) -> Iterator[Image.Image]:
+def opened_image(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     """The image file at ``path``, its header read and found sound; errors as of :func:`read_image`."""
     name = str(path)
     file = _existing_file(name)
@@ -83,6 +109,7 @@ def opened_image(path: str | Path) -> Iterator[Image.Image]:
         warnings.simplefilter("ignore")
         try:
             Image.init()
+            _find_reader(file, name)
             formats = [kind for kind in _FORMATS if kind in Image.OPEN]
             with Image.open(file, formats=formats) as image:
                 yield image
@@ -113,7 +140,7 @@ def rgba_from_pil(image: Image.Image, name: str = "image", min_side: int = MIN_S
         if image.format in ("JPEG", "MPO") and _scans(image) > _MOST_SCANS:
             raise ViewFusionError(f"has over {_MOST_SCANS} scans; save it as an ordinary JPEG")
         image.load()
-        rgba = np.array(_upright(image))
+        rgba = _upright(image)
     except ViewFusionError as error:
         raise ViewFusionError(f"{name}: {error}") from None
     except Exception as error:  # on damaged data decoders raise whatever they stumble over
@@ -153,8 +180,39 @@ def over_white(rgba: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: the straight-alpha ``rgba`` (H, W, 4) uint8 laid over white."""
     if rgba[..., 3].min() == 255:
         return rgba[..., :3].copy()
-    alpha = rgba[..., 3:].astype(np.uint16)
-    return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    rgb = np.empty((*rgba.shape[:2], 3), np.uint8)
+    for rows in bands(*rgba.shape[:2]):
+        alpha = rgba[rows, :, 3:].astype(np.uint16)
+        rgb[rows] = (rgba[rows, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    return rgb
+
+
+def bands(height: int, width: int, multiple: int = 1) -> Iterator[slice]:
+    """Rows to work through one slice at a time where copies of a whole photo would take too much memory.
+
+    Args:
+        multiple: what every slice but the last is a multiple of.
+    """
+    rows = max(1, _BAND // (max(1, width) * multiple)) * multiple
+    return (slice(top, min(top + rows, height)) for top in range(0, height, rows))
+
+
+def photo_hash(path: str | Path) -> str:
+    """SHA-256 (hex) of a photo's bytes; errors as of :func:`read_image` where there is no such file."""
+    digest = hashlib.sha256()
+    try:
+        with _existing_file(str(path)).open("rb") as file:
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+    except OSError as error:
+        raise ViewFusionError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    return digest.hexdigest()
+
+
+def refuse_addresses(text: str) -> None:
+    """Raise ViewFusionError for the address of a picture on the web; nothing is fetched."""
+    if _ADDRESS.match(text):
+        raise ViewFusionError(f"{text[:200]}: addresses are not read; save the picture and give its file")
 
 
 def _existing_file(name: str) -> Path:
@@ -163,6 +221,7 @@ def _existing_file(name: str) -> Path:
         if file.is_dir():
             raise ViewFusionError(f"{name}: is a folder; give one image file")
         if not file.exists():
+            refuse_addresses(name)
             raise ViewFusionError(f"{name}: no such file; check the path")
         if not file.is_file():  # a pipe or a device would be waited for, or read without end
             raise ViewFusionError(f"{name}: not a regular file; give one image file")
@@ -175,6 +234,25 @@ def _existing_file(name: str) -> Path:
     except (OSError, ValueError) as error:
         raise ViewFusionError(f"{name!r}: cannot be read ({error}); check the path") from None
     return file
+
+
+def _find_reader(file: Path, name: str) -> None:
+    """Start the plugin that a HEIC photo needs; raises ViewFusionError where what is needed is missing."""
+    with file.open("rb") as opened:
+        start = opened.read(64)
+    if start[4:8] != b"ftyp":
+        return
+    end = min(int.from_bytes(start[:4], "big"), len(start))
+    brands = {start[place : place + 4] for place in range(8, end - 3, 4)}
+    if brands & _BRANDS["AVIF"]:
+        if not features.check("avif"):
+            raise ViewFusionError(f"{name}: {_MISSING_READERS['AVIF']}")
+    elif brands & _BRANDS["HEIF"] and "HEIF" not in Image.OPEN:
+        try:
+            from pillow_heif import register_heif_opener
+        except ImportError:
+            raise ViewFusionError(f"{name}: {_MISSING_READERS['HEIF']}") from None
+        register_heif_opener()
 
 
 def _scans(image: Image.Image) -> int:
@@ -217,33 +295,40 @@ def _visible(rgba: np.ndarray, name: str) -> np.ndarray:
     return rgba
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
+def _upright(image: Image.Image) -> np.ndarray:
+    """(H, W, 4) uint8 RGBA of a loaded image of any mode, turned as its EXIF asks."""
+    stored_as = _STORED.get(_orientation(image))
+    width, height = image.size
+    turned = stored_as is not None and stored_as(np.empty((1, 2))).shape == (2, 1)
+    upright = np.empty((width, height, 4) if turned else (height, width, 4), np.uint8)
+    stored = stored_as(upright) if stored_as else upright
+    to_srgb = _to_srgb(image)
+    for rows in bands(height, width):
+        part = image if rows.stop - rows.start == height else image.crop((0, rows.start, width, rows.stop))
+        stored[rows] = np.asarray(_as_rgba(part, to_srgb))
+    return upright
+
+
+def _orientation(image: Image.Image) -> int:
     try:
-        return _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+        orientation: int = image.getexif().get(_ORIENTATION_TAG, 1)
+        return orientation
     except Exception:  # damaged EXIF says nothing about the pixels
-        return None
+        return 1
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """RGBA of a loaded image, turned as its EXIF asks."""
-    turn = _turn(image)
-    rgba = _as_rgba(image)
-    return rgba if turn is None else rgba.transpose(turn)
-
-
-def _as_rgba(image: Image.Image) -> Image.Image:
+def _as_rgba(image: Image.Image, to_srgb: _ToSrgb | None) -> Image.Image:
     """RGBA of a loaded image of any mode."""
-    profile = image.info.get("icc_profile")
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bit_grey(image)
-    if image.mode == "CMYK":
-        return _srgb(image, profile).convert("RGBA")
+    if to_srgb is None:
+        return image.convert("RGBA")
+    if to_srgb.mode in ("CMYK", "LAB"):
+        return to_srgb(image).convert("RGBA")
     rgba = image.convert("RGBA")
-    if profile:
-        alpha = rgba.getchannel("A")
-        rgba = _srgb(rgba.convert("RGB"), profile)
-        rgba.putalpha(alpha)
-    return rgba
+    coloured = to_srgb(rgba.convert(to_srgb.mode))
+    coloured.putalpha(rgba.getchannel("A"))
+    return coloured
 
 
 def _eight_bit_grey(image: Image.Image) -> Image.Image:
@@ -255,17 +340,41 @@ def _eight_bit_grey(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values * (255.0 / top)).astype(np.uint8))
 
 
-def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The RGB or CMYK image in sRGB; as it is where it has no usable colour profile."""
-    if not profile:
-        return image
+@dataclass(frozen=True)
+class _ToSrgb:
+    """From the colours of a profile, seen as ``mode``, to RGB in sRGB."""
+
+    mode: str
+    transform: ImageCms.ImageCmsTransform
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        from PIL import ImageCms
+
+        return ImageCms.applyTransform(image, self.transform) or image
+
+
+_PROFILE_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+_FITTING = {"L": ("L", "LA", "1", "F"), "CMYK": ("CMYK",), "RGB": ("RGB", "RGBA", "RGBX", "P", "PA", "YCbCr")}
+"""Modes of images that a profile for the mode says something about; grey of 16 bits is added below."""
+
+
+def _to_srgb(image: Image.Image) -> _ToSrgb | None:
+    """What the image's colour profile asks for; None where it has none that is usable, or is in sRGB."""
+    profile = image.info.get("icc_profile")
+    if not profile and image.mode != "LAB":
+        return None
     try:
         from PIL import ImageCms  # a Pillow built without LittleCMS has none
 
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        if "sRGB" in ImageCms.getProfileDescription(source):
-            return image  # spares the rounding of a conversion to itself
         srgb = ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(image, source, srgb, outputMode="RGB") or image
+        if image.mode == "LAB":
+            lab = ImageCms.createProfile("LAB")
+            return _ToSrgb("LAB", ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))
+        source = ImageCms.ImageCmsProfile(BytesIO(profile or b""))
+        mode = _PROFILE_MODES[source.profile.xcolor_space.strip()]
+        fits = image.mode in _FITTING[mode] or (mode == "L" and image.mode.startswith("I"))
+        if not fits or "sRGB" in ImageCms.getProfileDescription(source):
+            return None  # converting to itself would round
+        return _ToSrgb(mode, ImageCms.buildTransform(source, srgb, mode, "RGB"))
     except Exception:  # a damaged or foreign profile: the numbers themselves are the best guess left
-        return image
+        return None
