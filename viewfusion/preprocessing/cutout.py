@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .colours import own_colours
+from .colours import clear_hidden, own_colours
 from .images import over_white
 from .judgement import remarks_on, specks_remarks
 from .pieces import without_specks
@@ -59,5 +59,5 @@ def _as_it_was(rgba: np.ndarray, found: Segmentation) -> Cutout:
     """A file that is a cut-out already, less what hints left out of it."""
     if not np.array_equal(found.alpha, rgba[..., 3]):
         rgba = np.dstack([rgba[..., :3], found.alpha])
-        rgba[found.alpha == 0] = 0
+        clear_hidden(rgba)
     return Cutout(rgba, found.method, found.confidence, remarks_on(rgba[..., 3], found.confidence))
