@@ -20,19 +20,25 @@ from viewfusion.outputs.files import write_bytes
 from viewfusion.preprocessing.segmenters.onnx_files import array, read_model
 from viewfusion.preprocessing.segmenters.weights import fetch_weights, file_bytes
 
+Pair = tuple[torch.Tensor, torch.Tensor]
+
 SIDES = 6
 """Convolutions that make a map of each stage; the ONNX file has them, first to last, before the final one."""
 
 
-def convolutions(content: bytes) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def convolutions(content: bytes) -> list[Pair]:
     """Kernel and bias of each convolution, in the order of computation."""
     model = read_model(content)
     found = [node.inputs[1:] for node in model.nodes if node.operator == "Conv"]
-    return [tuple(torch.from_numpy(array(model.weights[name])) for name in names) for names in found]  # type: ignore[misc]
+    return [(_tensor(model.weights[kernel]), _tensor(model.weights[bias])) for kernel, bias in found]
 
 
-def grafted(network: nn.Module, weights: list[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """The state of CarveKit's U-2-Net ``network`` with ``weights``, in the order of U-2-Net's own forward pass.
+def _tensor(message: memoryview) -> torch.Tensor:
+    return torch.from_numpy(array(message))
+
+
+def grafted(network: nn.Module, weights: list[Pair]) -> dict[str, torch.Tensor]:
+    """The state of CarveKit's U-2-Net ``network`` with ``weights``, in the order U-2-Net computes in.
 
     CarveKit computes stages in that order too, but the sides with their stages, the deepest first.
     """
@@ -48,9 +54,7 @@ def grafted(network: nn.Module, weights: list[tuple[torch.Tensor, torch.Tensor]]
     state = network.state_dict()
     for name, (kernel, bias) in zip([*stages, *ends], weights, strict=True):
         if state[f"{name}.weight"].shape != kernel.shape:
-            raise SystemExit(
-                f"{name} has shape {list(state[f'{name}.weight'].shape)}, not {list(kernel.shape)}"
-            )
+            raise SystemExit(f"{name} does not have the shape {list(kernel.shape)}")
         state[f"{name}.weight"], state[f"{name}.bias"] = kernel, bias
     for name, module in network.named_modules():
         if isinstance(module, nn.BatchNorm2d):

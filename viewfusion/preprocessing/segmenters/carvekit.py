@@ -1,9 +1,9 @@
 """Segmenter "carvekit": CarveKit's Interface, with weights from files that are here.
 
-Left to itself, CarveKit fetches its weights when it is first used, removes a file whose hash is another one's,
-and seeds everybody's random numbers when it is imported. So its networks are built empty and get their weights
-here: its downloader is never called, no file of weights is written or removed, and what the import changed is
-put back. Only an empty folder ``~/.cache/carvekit`` stays, which the import makes.
+Left to itself, CarveKit fetches its weights when it is first used, removes a file that has another hash, and
+seeds everybody's random numbers when it is imported. So its networks are built empty and get their weights
+here: its downloader is never called, no file of weights is written or removed, and what the import changed
+is put back. Only an empty folder ``~/.cache/carvekit`` stays, which the import makes.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def segment(rgb: np.ndarray, hints: Hints, folder: Path | None = None) -> Segmen
     """What CarveKit cuts out of ``rgb`` (H, W, 3) uint8, or of the box and at the point of ``hints``.
 
     Args:
-        folder: with files of one's own, called as CarveKit calls them (``tracer_b7.pth`` or ``u2net.pth``, and
-            ``fba_matting.pth``); without it, the published ones are looked for.
+        folder: with files of one's own, called as CarveKit calls them (``tracer_b7.pth`` or ``u2net.pth``,
+            and ``fba_matting.pth``); without it, the published ones are looked for.
 
     Raises:
         ViewFusionError: packages or files are missing or wrong, or there is no object.
@@ -155,8 +155,8 @@ def _interface(
         except Exception as error:  # a torchvision made for another torch fails in several ways
             reason = " ".join(str(error).split())[:200]
             raise ViewFusionError(
-                f"carvekit: cannot be imported ({reason}); run `{install_command()}`, or install the torchvision "
-                f"that was made for torch {torch.__version__}"
+                f"carvekit: cannot be imported ({reason}); run `{install_command()}`, or install the "
+                f"torchvision that was made for torch {torch.__version__}"
             ) from error
         makers = {
             # The path is not opened; without one, CarveKit would fetch a file of its own.
@@ -203,21 +203,19 @@ def _filled(network: nn.Module, path: Path, name: str, published: bool) -> nn.Mo
 
 def _check_unpacked(content: bytes) -> None:
     """Refuse a small archive that unpacks to more than any file of weights has."""
-    with (
-        zipfile.ZipFile(io.BytesIO(content))
-        if zipfile.is_zipfile(io.BytesIO(content))
-        else io.BytesIO() as file
-    ):
-        packed = file.infolist() if isinstance(file, zipfile.ZipFile) else []
-    if sum(entry.file_size for entry in packed) > MOST_BYTES:
-        raise ValueError("unpacks to over 2 GiB")
+    packed = io.BytesIO(content)
+    if zipfile.is_zipfile(packed):  # files of old versions of torch are none
+        with zipfile.ZipFile(packed) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
+                raise ValueError("unpacks to over 2 GiB")
 
 
 def _look(interface: Any, rgb: np.ndarray) -> np.ndarray:
     """(h, w) float32: how much of each pixel of ``rgb`` (h, w, 3) uint8 is the object's."""
     if min(rgb.shape[:2]) < LEAST_SIDE:
         raise ViewFusionError(
-            f"carvekit wants {LEAST_SIDE} pixels a side, got {rgb.shape[1]} x {rgb.shape[0]}; give a larger photo"
+            f"carvekit wants {LEAST_SIDE} pixels a side, got {rgb.shape[1]} x {rgb.shape[0]}; "
+            "give a larger photo"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
