@@ -13,9 +13,8 @@ import io
 import random
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from PIL import Image
 
 from ...errors import ViewFusionError
 from . import Hints, Segmentation, Segmenter
-from .networks import expected_overlap, segmented
+from .networks import segmented
 from .weights import MOST_BYTES, WEIGHTS, file_bytes, here, is_published
 
 if TYPE_CHECKING:
@@ -81,10 +80,8 @@ def segment(rgb: np.ndarray, hints: Hints, folder: Path | None = None) -> Segmen
         )
     files = _files(folder)
     stamps = tuple((path.stat().st_size, path.stat().st_mtime_ns) for path in files.values())
-    interface, network = _interface(tuple(files.items()), folder is None, stamps)
-    result = segmented(rgb, hints, "carvekit", partial(_look, interface))
-    # Of the network's own mask: matting makes everything certain.
-    return replace(result, confidence=expected_overlap(network.mask))
+    interface = _interface(tuple(files.items()), folder is None, stamps)
+    return segmented(rgb, hints, "carvekit", partial(_look, interface))
 
 
 def install_command() -> str:
@@ -123,58 +120,55 @@ def _files(folder: Path | None) -> dict[str, Path]:
     return {name: found[name] for name in (network, MATTING) if name in found}
 
 
-class _Recorded:
-    """A network of CarveKit's that remembers what it saw last."""
-
-    def __init__(self, network: Any) -> None:
-        self.network = network
-        self.mask = np.zeros((1, 1), np.float32)
-
-    def __call__(self, images: list[Image.Image]) -> list[Image.Image]:
-        masks = self.network(images)
-        self.mask = np.asarray(masks[-1], np.float32) / 255
-        return masks
-
-
 @lru_cache(maxsize=1)
 def _interface(
     files: tuple[tuple[str, Path], ...], published: bool, stamps: tuple[tuple[int, int], ...]
-) -> tuple[Any, _Recorded]:
-    """CarveKit's Interface and the network in it; kept while the files stay as they are."""
+) -> Any:
+    """CarveKit's Interface with its networks; kept while the files stay as they are."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with _undisturbed():
-        try:
-            from carvekit.api.interface import Interface
-            from carvekit.ml.wrap.fba_matting import FBAMatting
-            from carvekit.ml.wrap.tracer_b7 import TracerUniversalB7
-            from carvekit.ml.wrap.u2net import U2NET
-            from carvekit.pipelines.postprocessing import MattingMethod
-            from carvekit.trimap.generator import TrimapGenerator
-        except Exception as error:  # a torchvision made for another torch fails in several ways
-            reason = " ".join(str(error).split())[:200]
-            raise ViewFusionError(
-                f"carvekit: cannot be imported ({reason}); run `{install_command()}`, or install the "
-                f"torchvision that was made for torch {torch.__version__}"
-            ) from error
-        makers = {
-            # The path is not opened; without one, CarveKit would fetch a file of its own.
-            "carvekit-tracer": partial(TracerUniversalB7, model_path="given", input_image_size=TRACER_SIDE),
-            "carvekit-u2net": partial(U2NET, input_image_size=U2NET_SIDE),
-            MATTING: FBAMatting,
-        }
+        parts = _parts()
         built = {
             name: _filled(
-                makers[name](device=device, batch_size=1, load_pretrained=False), path, name, published
+                parts[name](device=device, batch_size=1, load_pretrained=False), path, name, published
             )
             for name, path in files
         }
-        network = _Recorded(built[files[0][0]])
         matting = None
         if MATTING in built:
-            matting = MattingMethod(built[MATTING], TrimapGenerator(), device=device)
-        return Interface(seg_pipe=network, post_pipe=matting, device=device), network
+            matting = parts["method"](built[MATTING], parts["trimap"](), device=device)
+        return parts["interface"](seg_pipe=built[files[0][0]], post_pipe=matting, device=device)
+
+
+def _parts() -> dict[str, Callable[..., Any]]:
+    """What is used of CarveKit.
+
+    Raises:
+        ViewFusionError: it cannot be imported.
+    """
+    try:
+        from carvekit.api.interface import Interface
+        from carvekit.ml.wrap.fba_matting import FBAMatting
+        from carvekit.ml.wrap.tracer_b7 import TracerUniversalB7
+        from carvekit.ml.wrap.u2net import U2NET
+        from carvekit.pipelines.postprocessing import MattingMethod
+        from carvekit.trimap.generator import TrimapGenerator
+    except Exception as error:  # a torchvision made for another torch fails in several ways
+        raise ViewFusionError(
+            f"carvekit: cannot be imported ({_brief(error)}); install the torchvision that was made for the "
+            f"torch here: `{install_command()}`"
+        ) from error
+    return {
+        # The path is not opened; without one, CarveKit would fetch a file of its own.
+        "carvekit-tracer": partial(TracerUniversalB7, model_path="given", input_image_size=TRACER_SIDE),
+        "carvekit-u2net": partial(U2NET, input_image_size=U2NET_SIDE),
+        MATTING: FBAMatting,
+        "method": MattingMethod,
+        "trimap": TrimapGenerator,
+        "interface": Interface,
+    }
 
 
 def _filled(network: nn.Module, path: Path, name: str, published: bool) -> nn.Module:
@@ -192,8 +186,7 @@ def _filled(network: nn.Module, path: Path, name: str, published: bool) -> nn.Mo
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         missing, unexpected = network.load_state_dict(state, strict=False)
     except Exception as error:  # unpickling and copying can raise anything
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ViewFusionError(f"{path}: these are not weights of {name} ({reason})") from None
+        raise ViewFusionError(f"{path}: these are not weights of {name} ({_brief(error)})") from None
     # TRACER's file holds an edge detector as well, which CarveKit does not use.
     odd = [*missing, *([] if name == "carvekit-tracer" else unexpected)]
     if odd:
@@ -219,8 +212,17 @@ def _look(interface: Any, rgb: np.ndarray) -> np.ndarray:
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        (cut,) = interface([Image.fromarray(rgb)])
+        try:
+            (cut,) = interface([Image.fromarray(rgb)])
+        except Exception as error:  # of torch, OpenCV or CarveKit; too little memory for one
+            raise ViewFusionError(
+                f"carvekit fails on this photo ({_brief(error)}); use another segmenter"
+            ) from error
     return np.asarray(cut.getchannel("A"), np.float32) / 255
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:150] or type(error).__name__
 
 
 @contextmanager

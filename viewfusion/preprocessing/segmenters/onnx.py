@@ -82,7 +82,8 @@ def segment(rgb: np.ndarray, hints: Hints, model: str | Path = "u2net") -> Segme
     """
     name = kind_of(model)
     path = find_weights(name) if model == name else Path(model)
-    return segmented(rgb, hints, name, partial(_look, _session(path, name, model == name), NETWORKS[name]))
+    session = loaded(path, name, model == name)
+    return segmented(rgb, hints, name, partial(look, session, path, NETWORKS[name]))
 
 
 def kind_of(model: str | Path) -> str:
@@ -100,17 +101,21 @@ def kind_of(model: str | Path) -> str:
     return max(known, key=len)
 
 
-def _look(session: InferenceSession, network: Network, rgb: np.ndarray) -> np.ndarray:
-    """(h, w) float32 probabilities of ``rgb`` (h, w, 3) uint8."""
+def look(session: InferenceSession, path: Path, network: Network, rgb: np.ndarray) -> np.ndarray:
+    """(h, w) float32 probabilities of ``rgb`` (h, w, 3) uint8.
+
+    Raises:
+        ViewFusionError: the model at ``path`` cannot be run, or gives something else.
+    """
     name = session.get_inputs()[0].name
     try:
         (output,) = session.run([session.get_outputs()[0].name], {name: _input(rgb, network)})
     except Exception as error:  # onnxruntime's own, one for each kind of trouble
-        raise ViewFusionError(f"the model cannot be run ({_brief(error)}); use another segmenter") from None
+        raise ViewFusionError(f"{path}: cannot be run ({_brief(error)}); use another segmenter") from None
     values = np.asarray(output, np.float32)
     if values.ndim != 4 or values.shape[:2] != (1, 1) or min(values.shape[2:]) < 2:
         raise ViewFusionError(
-            f"the model gives an array of shape {list(values.shape)}, one map of probabilities wanted; "
+            f"{path}: gives an array of shape {list(values.shape)}, one map of probabilities wanted; "
             "use another segmenter"
         )
     return _resized(_probabilities(values[0, 0], network), rgb.shape[1::-1])
@@ -139,19 +144,28 @@ def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR), np.float32)
 
 
-def _session(path: Path, name: str, published: bool) -> InferenceSession:
+def loaded(path: Path, name: str, published: bool) -> InferenceSession:
+    """A session of the model at ``path``.
+
+    Args:
+        name: which of :data:`NETWORKS` it is.
+        published: whether its bytes must be those published under that name; else they are looked through.
+
+    Raises:
+        ViewFusionError: no onnxruntime, no such file, or not such a model.
+    """
     if importlib.util.find_spec("onnxruntime") is None:
         raise ViewFusionError(f"{path.name}: {_WANTED}")
     try:
         status = path.stat()
     except OSError as error:
         raise ViewFusionError(f"{path}: {error.strerror}; check the path") from None
-    return _loaded(path.resolve(), name, published, status.st_size, status.st_mtime_ns)
+    return _kept(path.resolve(), name, published, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=1)
-def _loaded(path: Path, name: str, published: bool, size: int, changed: int) -> InferenceSession:
-    """A session of the model at ``path``; kept while the file stays as it is."""
+def _kept(path: Path, name: str, published: bool, size: int, changed: int) -> InferenceSession:
+    """Kept while the file stays as it is."""
     content = file_bytes(path)
     if published and not is_published(content, name):
         raise ViewFusionError(
