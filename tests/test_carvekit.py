@@ -1,7 +1,7 @@
-"""CarveKit as a segmenter: does its real code cut out with real weights, and does it leave everything else alone?
+"""CarveKit as a segmenter: does its real code cut out with real weights, and leave everything else alone?
 
-CarveKit and its torchvision lie in a folder of their own (see the Makefile), as a torchvision beside a CPU torch
-breaks what looks for it. So they are imported in processes of their own, where two operators that such a
+CarveKit and its torchvision lie in a folder of their own (see the Makefile), as a torchvision beside a CPU
+torch breaks what looks for it. So they are imported in processes of their own, where two operators that such a
 torchvision lacks are declared first.
 """
 
