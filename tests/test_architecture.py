@@ -48,7 +48,7 @@ TABLE = {
     "views": Row("geometry", "torch numpy", "PIL"),
     "solvers": Row("", "torch numpy", "diffusers"),
     # The edges: each knows its own libraries, and none of them sampling or fusion.
-    "preprocessing": Row("downloads errors resources", "numpy PIL", "carvekit onnxruntime torch"),
+    "preprocessing": Row("downloads errors resources", "numpy PIL", "carvekit cv2 onnxruntime torch"),
     "zero123": Row(
         "errors geometry resources yaml_files",
         "torch",

@@ -1,8 +1,8 @@
 """CarveKit as a segmenter: does its real code cut out with real weights, and leave everything else alone?
 
 CarveKit and its torchvision lie in a folder of their own (see the Makefile), as a torchvision beside a CPU
-torch breaks what looks for it. So they are imported in processes of their own, where two operators that such a
-torchvision lacks are declared first.
+torch breaks what looks for it. So they are imported in processes of their own, where two operators
+that such a torchvision lacks are declared first.
 """
 
 from __future__ import annotations

@@ -405,7 +405,7 @@ def test_prepared_image_is_the_same_from_every_kind_of_source() -> None:
 def test_prepare_image_names_the_source(tmp_path: Path) -> None:
     path = tmp_path / "busy.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8)).save(path)
-    with pytest.raises(ViewFusionError, match=r"busy\.png: the background is not plain"):
+    with pytest.raises(ViewFusionError, match=r"busy\.png: no object stands out"):
         prepare_image(path, 64)
     with pytest.raises(ViewFusionError, match="got int"):
         prepare_image(3, 64)  # type: ignore[arg-type]

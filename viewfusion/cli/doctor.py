@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 EXTRAS = {
-    "evaluation": ("SSIM and SIFT matches", ""),
+    "evaluation": ("SSIM", ""),
     "render": ("rendering meshes as views of a benchmark", ""),
     "segmentation": ("cutting out by networks such as U-2-Net", ""),
     # asks for torchvision too, and for a web server

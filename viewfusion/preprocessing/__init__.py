@@ -21,13 +21,16 @@ from .images import (
     rgba_from_array,
     rgba_from_pil,
 )
+from .segmenters import NO_HINTS, SEGMENTERS, Hints, segment
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
     "FRAME_FRACTION",
+    "SEGMENTERS",
     "Cutout",
+    "Hints",
     "PreparedImage",
     "cut_out",
     "frame",
@@ -36,6 +39,7 @@ __all__ = [
     "read_image",
     "rgba_from_array",
     "rgba_from_pil",
+    "segment",
 ]
 
 
@@ -62,12 +66,18 @@ class PreparedImage:
         return pixels.float() / 127.5 - 1
 
 
-def prepare_image(source: str | Path | Image.Image | np.ndarray, size: int) -> PreparedImage:
+def prepare_image(
+    source: str | Path | Image.Image | np.ndarray,
+    size: int,
+    segmenter: str = "auto",
+    hints: Hints = NO_HINTS,
+) -> PreparedImage:
     """Read, cut out and frame ``source`` (a file, a Pillow image or a uint8 array) at ``size`` pixels a side.
 
+    ``segmenter`` and ``hints`` are those of :func:`cut_out`.
+
     Raises:
-        ViewFusionError: the source is no usable image, its background is not removed and not plain and light,
-            or ``size`` is below 8.
+        ViewFusionError: the source is no usable image, no object is found in it, or ``size`` is below 8.
     """
     name = "image"
     remarks: tuple[str, ...] = ()
@@ -83,7 +93,7 @@ def prepare_image(source: str | Path | Image.Image | np.ndarray, size: int) -> P
         kind = type(source).__name__
         raise ViewFusionError(f"expected a path, a Pillow image or a uint8 array, got {kind}")
     try:
-        cutout = cut_out(rgba)
+        cutout = cut_out(rgba, segmenter, hints)
         return PreparedImage(frame(cutout.rgba, size), cutout.method, (*remarks, *cutout.warnings))
     except MemoryError:
         raise ViewFusionError(f"{name}: needs more memory than there is; reduce it") from None
