@@ -34,7 +34,7 @@ from viewfusion.preprocessing.segmenters.onnx import NETWORKS
 from viewfusion.preprocessing.segmenters.weights import find_weights
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-SEGMENTERS = ("grabcut", "u2netp", "u2net", "auto")
+SEGMENTERS = ("grabcut", "plain", "u2netp", "u2net", "auto")
 """The first is what times are multiples of."""
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from viewfusion import ViewFusionError
 from viewfusion.outputs.files import remove_partial, write_bytes, write_json, write_png
 from viewfusion.preprocessing import read_image
-from viewfusion.preprocessing.segmenters import Hints, Segmentation
+from viewfusion.preprocessing.segmenters import Segmentation, segment
 
 from .composites import composite
 from .photographs import Photograph
@@ -33,9 +33,7 @@ Ask = Callable[[str, np.ndarray], Segmentation]
 
 def ask_registry(name: str, rgba: np.ndarray) -> Segmentation:
     """The segmenter that ``--segmenter`` knows by this name."""
-    from viewfusion.preprocessing.segmenters import segment
-
-    return segment(rgba, segmenter=name, hints=Hints())
+    return segment(rgba, segmenter=name)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def segmenter(folder: Path | None = None) -> Segmenter:
 
 
 def segment(rgb: np.ndarray, hints: Hints, folder: Path | None = None) -> Segmentation:
-    """What CarveKit cuts out of ``rgb`` (H, W, 3) uint8, or of the box and at the point of ``hints``.
+    """What CarveKit cuts out of ``rgb`` (H, W, 3) uint8, or of what is in and around the box of ``hints``.
 
     Args:
         folder: with files of one's own, called as CarveKit calls them (``tracer_b7.pth`` or ``u2net.pth``,
@@ -178,8 +178,8 @@ def _filled(network: nn.Module, path: Path, name: str, published: bool) -> nn.Mo
     content = file_bytes(path)
     if published and not is_published(content, name):
         raise ViewFusionError(
-            f"{path}: is not the published {name} (another hash), and was left as it is; remove it and run "
-            f"`viewfusion segmenters fetch {name}`, or name its folder if you mean this file"
+            f"{path}: is not the published {name} (another hash), and was left as it is; put it elsewhere "
+            f"and run `viewfusion segmenters fetch {name}`"
         )
     try:
         _check_unpacked(content)

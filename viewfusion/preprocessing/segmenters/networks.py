@@ -1,8 +1,8 @@
 """What segmenters by networks share: a photo and a network go in, a Segmentation comes out.
 
-A network gives each pixel its probability of being on the object; where a person said what the object is,
-it looks there only. It looks twice, at the photo and at its mirror image: the mean is a better outline, and
-where the two differ the network does not know.
+A network gives each pixel its probability of being on the object; where a person gave a box, it looks there,
+for what stands out there. It looks twice, at the photo and at its mirror image: the mean is a better outline,
+and where the two differ the network does not know.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import ViewFusionError
-from ..pieces import components, reduced
+from ..pieces import reduced, whole_box
 from . import Hints, Segmentation
 
 Look = Callable[[np.ndarray], np.ndarray]
@@ -32,16 +32,12 @@ def segmented(rgb: np.ndarray, hints: Hints, method: str, look: Look) -> Segment
     """The object of ``rgb`` (H, W, 3) uint8, as ``look`` sees it on a small copy; ``method`` is its name.
 
     Raises:
-        ViewFusionError: it sees nothing, or nothing at the point of ``hints``.
+        ViewFusionError: it sees nothing.
     """
     left, top, right, bottom = _window(hints, rgb.shape[1], rgb.shape[0])
     small = reduced(rgb[top:bottom, left:right], Image.Resampling.BOX)
     looks = look(small), look(np.ascontiguousarray(small[:, ::-1]))[:, ::-1]
     probabilities = np.mean(looks, axis=0)
-    if hints.point is not None:
-        scale = small.shape[1] / (right - left)
-        at = (hints.point[0] - left) * scale, (hints.point[1] - top) * scale
-        probabilities = _piece_at(probabilities, at, method)
     if not np.isfinite(probabilities).all() or probabilities.max() < 0.5:
         raise ViewFusionError(
             f"{method} finds no object; give a photo with one object in its middle, or another segmenter"
@@ -50,8 +46,6 @@ def segmented(rgb: np.ndarray, hints: Hints, method: str, look: Look) -> Segment
     found = Image.fromarray(np.rint(ramp * 255).astype(np.uint8))
     alpha = np.zeros(rgb.shape[:2], np.uint8)
     alpha[top:bottom, left:right] = found.resize((right - left, bottom - top), Image.Resampling.BILINEAR)
-    if hints.box is not None:
-        alpha = _inside(alpha, hints.box)
     return Segmentation(alpha, method, agreement(*looks))
 
 
@@ -67,28 +61,5 @@ def _window(hints: Hints, width: int, height: int) -> tuple[int, int, int, int]:
         return 0, 0, width, height
     left, top, right, bottom = hints.box
     across, down = BOX_MARGIN * (right - left), BOX_MARGIN * (bottom - top)
-    x0, y0 = max(0, int(left - across)), max(0, int(top - down))
-    return (
-        x0,
-        y0,
-        min(width, max(x0 + 1, round(right + across))),
-        min(height, max(y0 + 1, round(bottom + down))),
-    )
-
-
-def _inside(alpha: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
-    left, top, right, bottom = (max(0, round(edge)) for edge in box)
-    out = np.zeros_like(alpha)
-    out[top:bottom, left:right] = alpha[top:bottom, left:right]
-    return out
-
-
-def _piece_at(probabilities: np.ndarray, point: tuple[float, float], method: str) -> np.ndarray:
-    """``probabilities`` of the connected piece under ``point`` alone."""
-    height, width = probabilities.shape
-    x, y = (min(max(int(at), 0), most - 1) for at, most in zip(point, (width, height), strict=True))
-    pieces = components(probabilities >= HAZE)
-    if pieces[y, x] == 0:
-        raise ViewFusionError(f"{method} sees no object at that point; choose another one, or give a box")
-    kept: np.ndarray = np.where(pieces == pieces[y, x], probabilities, 0)
-    return kept
+    left, top, right, bottom = whole_box((left - across, top - down, right + across, bottom + down))
+    return left, top, min(width, right), min(height, bottom)

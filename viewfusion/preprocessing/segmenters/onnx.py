@@ -72,7 +72,7 @@ def segmenter(model: str | Path) -> Segmenter:
 
 
 def segment(rgb: np.ndarray, hints: Hints, model: str | Path = "u2net") -> Segmentation:
-    """What stands out in ``rgb`` (H, W, 3) uint8, or in the box and at the point of ``hints``.
+    """What stands out in ``rgb`` (H, W, 3) uint8, or in and around the box of ``hints``.
 
     Args:
         model: a name of :data:`NETWORKS`, or the path of an ONNX file whose name begins with one.
