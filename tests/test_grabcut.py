@@ -60,7 +60,7 @@ def test_what_stands_out_is_found_on_any_ground() -> None:
     # Soft edges: shares within a few hundredths on the whole.
     assert np.abs(found.alpha / 255 - ONE).mean() < 0.01
     assert found.confidence > 0.7
-    assert "check input.png" in found.remarks[0]
+    assert "check preview.png" in found.remarks[0]
 
 
 def test_it_is_the_same_every_time() -> None:

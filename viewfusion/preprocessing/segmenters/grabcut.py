@@ -86,7 +86,7 @@ def segment(rgb: np.ndarray, hints: Hints) -> Segmentation:
         raise ViewFusionError(_NOTHING)
     alpha = np.zeros(rgb.shape[:2], np.uint8)
     alpha[rows, columns] = refined(_finer(mask, view), view, REACH)
-    remarks = () if hinted else ("the object was found by its colours alone; check input.png",)
+    remarks = () if hinted else ("the object was found by its colours alone; check preview.png",)
     return Segmentation(alpha, "grabcut", confidence, remarks)
 
 
