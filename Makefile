@@ -22,17 +22,20 @@ test: $(READY) $(WEIGHTS)
 install: $(READY)
 
 # torch goes first: a CPU build where one is at hand, and nothing later may replace it. So the extra [ldm]
-# comes without the torchvision that taming-transformers asks for.
+# comes without the torchvision that taming-transformers asks for. CarveKit does need one, and lies with it in a
+# folder that its own tests alone look into: beside a CPU torch it is broken, and breaks what looks for it.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,evaluation,heic,render,train]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,evaluation,heic,render,segmentation,train]'
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps taming-transformers-rom1504 einops
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps --target $(VENV)/carvekit carvekit torchvision
 	@touch $@
 
-# What the tests of LPIPS and of the optical flow measure with; 97 MB, once.
+# What the tests of LPIPS, of the optical flow and of segmenters work with; 97 and 169 MB, once.
 $(WEIGHTS): $(READY)
 	$(BIN)/viewfusion metrics fetch
+	$(BIN)/viewfusion segmenters fetch u2net u2netp
 	@touch $@
 
 format: $(READY)

@@ -39,6 +39,8 @@ TABLE = {
     "errors": Row(),
     "resources": Row(),
     "yaml_files": Row("errors", "yaml"),
+    # Weights, only ever on request; files appear by the rules of outputs.
+    "downloads": Row("errors outputs"),
     "trajectory_files": Row("errors geometry", "numpy"),
     # The mathematics: no model, no files.
     "geometry": Row("", "numpy"),
@@ -46,7 +48,9 @@ TABLE = {
     "views": Row("geometry", "torch numpy", "PIL"),
     "solvers": Row("", "torch numpy", "diffusers"),
     # The edges: each knows its own libraries, and none of them sampling or fusion.
-    "preprocessing": Row("errors", "numpy PIL", "cv2 torch pillow_heif"),
+    "preprocessing": Row(
+        "downloads errors resources", "numpy PIL", "carvekit cv2 onnxruntime pillow_heif torch"
+    ),
     "zero123": Row(
         "errors geometry resources yaml_files",
         "torch",
@@ -54,7 +58,9 @@ TABLE = {
     ),
     "outputs": Row("errors geometry views", "numpy PIL", "torch imageio_ffmpeg"),
     # Views of any system, so no pipeline and no model; its networks are its own.
-    "evaluation": Row("errors outputs resources views", "numpy torch", "cv2 safetensors torchmetrics"),
+    "evaluation": Row(
+        "downloads errors outputs resources views", "numpy torch", "cv2 safetensors torchmetrics"
+    ),
     "datasets": Row("errors geometry outputs preprocessing", "numpy PIL", "trimesh embreex"),
     # The wiring.
     "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),

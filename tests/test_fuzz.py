@@ -29,6 +29,7 @@ import numpy as np
 import pytest
 import test_checkpoints
 import test_meshes
+import test_onnx_segmenter
 import test_pickles
 import torch
 import yaml
@@ -40,6 +41,7 @@ from viewfusion.datasets import Renderer, read_mesh
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import Pose
 from viewfusion.preprocessing import PreparedImage, prepare_image
+from viewfusion.preprocessing.segmenters import onnx
 from viewfusion.resources import resource_folder
 from viewfusion.yaml_files import read_yaml
 from viewfusion.zero123.folders import read_folder, read_safetensors
@@ -241,6 +243,17 @@ def render_mesh(path: Path) -> np.ndarray:
     return Renderer(read_mesh(path)).render(Pose(0.5, 0.5, 1.5), 8, supersample=1)
 
 
+def onnx_models() -> list[bytes]:
+    """The model of the tests, which onnxruntime runs."""
+    return [test_onnx_segmenter.MODEL]
+
+
+def look_through(path: Path) -> np.ndarray:
+    """What the model sees in a picture: what is read is fit for onnxruntime."""
+    session = onnx.loaded(path, "u2netp", False)
+    return onnx.look(session, path, onnx.NETWORKS["u2netp"], np.asarray(picture((64, 64))))
+
+
 def read_model_yaml(path: Path) -> dict[str, Any]:
     """As :func:`load_zero123` reads ``--config``."""
     return ldm_config(read_yaml(path, "model YAML", "--config"), original_state(), str(path))
@@ -322,6 +335,7 @@ READERS = {
     "OBJ": Reader(300, "a.obj", objs, render_mesh, np.ndarray, words=NUMBERS),
     "GLB": Reader(500, "a.glb", glbs, render_mesh, np.ndarray, words=JSON),
     "PLY": Reader(300, "a.ply", plys, render_mesh, np.ndarray, words=NUMBERS),
+    "ONNX": Reader(600, "u2netp.onnx", onnx_models, look_through, np.ndarray),
     "STL": Reader(200, "a.stl", stls, render_mesh, np.ndarray, words=NUMBERS),
 }
 

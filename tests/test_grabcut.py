@@ -104,6 +104,13 @@ def test_confidence_tells_clear_from_hidden() -> None:
     assert hidden.confidence < 0.5 * clear.confidence
 
 
+def test_what_falls_apart_is_no_object_to_be_sure_of() -> None:
+    one = grabcut.segment(scene((ONE, BLUE)), Hints())
+    two = grabcut.segment(scene((LEFT, BLUE), (RIGHT, BLUE)), Hints())
+    # Half of what is found is the largest piece.
+    assert two.confidence < 0.6 * one.confidence
+
+
 def test_a_blank_or_grainy_ground_has_no_object() -> None:
     for rgb in (np.full((120, 160, 3), 90, np.uint8), scene((np.zeros((120, 160)), BLUE))):
         with pytest.raises(ViewFusionError, match="no object stands out"):

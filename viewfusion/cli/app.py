@@ -16,7 +16,7 @@ import typer
 
 from viewfusion.errors import ViewFusionError, ViewFusionWarning
 
-from . import checkpoints, metrics
+from . import checkpoints, metrics, segmenters
 from .batch import BatchError
 from .caches import keep_caches_together
 from .photos import split_settings
@@ -48,6 +48,7 @@ ModelConfig = Annotated[
 ]
 app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(metrics.app, name="metrics")
+app.add_typer(segmenters.app, name="segmenters")
 
 Preset = Annotated[str, typer.Option(help="fast, balanced, reference, or a YAML file.")]
 Views = Annotated[int | None, typer.Option(help="How many views, the input among them.  [default: 16]")]

@@ -31,6 +31,9 @@ EXTRAS = {
     "evaluation": ("SSIM", ""),
     "render": ("rendering meshes as views of a benchmark", ""),
     "heic": ("photos in HEIC", ""),
+    "segmentation": ("cutting out by networks such as U-2-Net", ""),
+    # asks for torchvision too, and for a web server
+    "carvekit": ("cutting out by CarveKit", "--no-deps "),
     "train": ("making zero123-nano anew with tools/", ""),
     # taming-transformers asks for torchvision, which would bring another torch.
     "ldm": ("checkpoints with a VQ first stage", "--no-deps "),

