@@ -46,7 +46,7 @@ TABLE = {
     "views": Row("geometry", "torch numpy", "PIL"),
     "solvers": Row("", "torch numpy", "diffusers"),
     # The edges: each knows its own libraries, and none of them sampling or fusion.
-    "preprocessing": Row("errors", "numpy PIL", "torch pillow_heif"),
+    "preprocessing": Row("errors geometry", "numpy PIL", "torch pillow_heif cv2"),
     "zero123": Row(
         "errors geometry resources yaml_files",
         "torch",
@@ -59,7 +59,9 @@ TABLE = {
     # The wiring.
     "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),
     "conditioning": Row("fusion geometry zero123", "torch"),
-    "pipeline": Row("conditioning config fusion geometry preprocessing solvers views zero123", "torch"),
+    "pipeline": Row(
+        "conditioning config fusion geometry preprocessing solvers views zero123", "torch", "numpy"
+    ),
     "cli": Row(
         "__init__ conditioning config datasets errors evaluation fusion geometry outputs pipeline "
         "preprocessing trajectory_files views zero123",
