@@ -271,25 +271,26 @@ def test_the_pipeline_makes_four_views_from_the_photo_alone():
 # The commands.
 
 
-def test_auto_without_confidence_says_so_and_keeps_the_default(run, tiny_checkpoint, tmp_path):
-    checkpoint, config = tiny_checkpoint
-    command = ["generate-360", CHAIR, "--checkpoint", checkpoint, "--config", config, "--family", "zero123"]
-    command += ["--elevation-deg", "auto", "--preset", "fast", "--views", 2, "--out", tmp_path]
-    command += ["--num-samples", 2, "sampling.num_inference_steps=1"]
+def test_auto_is_used_where_it_is_sure_and_told_where_it_is_not(run, tmp_path):
+    command = ["generate-360", CHAIR, "--elevation-deg", "auto", "--preset", "fast", "--views", 2]
+    command += ["--num-samples", 2, "sampling.num_inference_steps=1", "--out", tmp_path]
     code, _, err = run(*command)
     assert code == 0, err
-    assert err.count("the elevation is not known") == 1  # of two seeds
+    told = {"sure": err.count("chair.png: elevation "), "not": err.count("the elevation is not known")}
     for seed in ("seed-0000", "seed-0001"):
         folder = tmp_path / "chair" / seed
+        estimate = json.loads((folder / "elevation.json").read_text())["estimate"]
+        assert told == ({"sure": 0, "not": 1} if estimate["doubt"] else {"sure": 1, "not": 0})  # of two seeds
+        used = 30 if estimate["doubt"] else estimate["measured_deg"]
+        assert (estimate["elevation_deg"], estimate["network_evaluations"]) == (used, 120)
         manifest = json.loads((folder / "manifest.json").read_text())
-        assert manifest["config"]["elevation_deg"] == 30
-        assert manifest["input"]["elevation"]["elevation_deg"] == 30
-        assert manifest["input"]["elevation"]["doubt"]
+        assert manifest["config"]["elevation_deg"] == used
+        assert [view["pose"]["elevation_deg"] for view in manifest["views"]] == [used, used]
+        curve = estimate.pop("curve")
+        assert (manifest["input"]["elevation"], len(curve)) == (estimate, 121)
         assert {"elevation.json", "elevation.png"} <= set(manifest["files"])
-        report = json.loads((folder / "elevation.json").read_text())
-        assert report["estimate"]["network_evaluations"] == 120
     code, _, err = run(*command)
-    assert (code, err.count("complete already"), err.count("not known")) == (0, 2, 0)
+    assert (code, err.count("complete already"), err.count("elevation is")) == (0, 2, 0)
 
 
 def test_a_run_goes_on_with_the_elevation_it_began_with(tmp_path):

@@ -152,7 +152,7 @@ def curves(found: dict[str, dict[str, list[Trial]]]) -> tuple[Image.Image, str]:
     for systems in found.values():
         for place in range(min(each, len(systems["model"]))):
             lines = [
-                Line(name, trials[place].estimate.curve, colour)
+                Line(name, trials[place].estimate.curve[::3], colour)
                 for (name, trials), colour in zip(systems.items(), COLOURS, strict=False)
                 if trials[place].estimate.curve
             ]

@@ -68,8 +68,7 @@ def points_found_again(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 def _matched(looked: Sequence[_Looked]) -> list[np.ndarray]:
     """Of each picture, its SIFT features with their matches in the others."""
-    import cv2
-
+    cv2 = _cv2()
     sift, matcher = cv2.SIFT_create(), cv2.BFMatcher(cv2.NORM_L2)
     described = [sift.detectAndCompute(each.grey, _grown(each.mask, 3)) for each in looked]
     places = [np.array([key.pt for key in keys]).reshape(-1, 2) + 0.5 for keys, _ in described]
@@ -90,9 +89,7 @@ def _matched(looked: Sequence[_Looked]) -> list[np.ndarray]:
 
 def _followed(looked: Sequence[_Looked]) -> list[np.ndarray]:
     """Of each picture, its corners and where they went, if from there one comes back to within a pixel."""
-    import cv2
-
-    found = []
+    cv2, found = _cv2(), []
     for start, first in enumerate(looked):
         corners = cv2.goodFeaturesToTrack(first.grey, CORNERS, 0.01, 4, mask=_grown(first.mask, -_RIM) * 255)
         if corners is None:
@@ -111,10 +108,7 @@ def _followed(looked: Sequence[_Looked]) -> list[np.ndarray]:
 
 def _flow(before: np.ndarray, after: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where ``corners`` (K, 1, 2) went, and (K,) whether they could be followed."""
-    import cv2
-
-    there: Any
-    there, status, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None, winSize=_WINDOW, maxLevel=3)
+    there, status, _ = _cv2().calcOpticalFlowPyrLK(before, after, corners, None, winSize=_WINDOW, maxLevel=3)
     return there, status[:, 0] > 0
 
 
@@ -134,7 +128,13 @@ def _inside(places: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def _grown(mask: np.ndarray, by: int) -> np.ndarray:
     """``mask`` with a rim of ``by`` pixels more, or less."""
-    import cv2
-
+    cv2 = _cv2()
     kernel = np.ones((2 * abs(by) + 1,) * 2, np.uint8)
     return cv2.dilate(mask, kernel) if by > 0 else cv2.erode(mask, kernel)
+
+
+def _cv2() -> Any:
+    """OpenCV, whose types are not told."""
+    import cv2
+
+    return cv2
