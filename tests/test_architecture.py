@@ -46,7 +46,7 @@ TABLE = {
     "views": Row("geometry", "torch numpy", "PIL"),
     "solvers": Row("", "torch numpy", "diffusers"),
     # The edges: each knows its own libraries, and none of them sampling or fusion.
-    "preprocessing": Row("errors geometry", "numpy PIL", "torch pillow_heif cv2"),
+    "preprocessing": Row("errors geometry", "numpy PIL", "cv2 torch pillow_heif"),
     "zero123": Row(
         "errors geometry resources yaml_files",
         "torch",
@@ -65,8 +65,8 @@ TABLE = {
     "cli": Row(
         "__init__ conditioning config datasets errors evaluation fusion geometry outputs pipeline "
         "preprocessing trajectory_files views zero123",
-        "typer rich",
-        "packaging torch imageio_ffmpeg PIL",
+        "typer rich numpy PIL",
+        "packaging torch imageio_ffmpeg",
     ),
     "__init__": Row("config errors geometry pipeline views zero123"),
     "__main__": Row("cli"),

@@ -409,8 +409,8 @@ def on_a_small_disk(arguments: tuple[str, ...], disk: Path, notes: Path) -> None
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.unshare(0x00020000) == 0  # CLONE_NEWNS
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", disk], check=True)
-    for size in range(16, 2000, 16):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True)
+    for size in range(64, 2000, 16):
         subprocess.run(["mount", "-o", f"remount,size={size}k", disk], check=True)
         log = notes / f"{size:04d}"
         child = os.fork()
@@ -459,6 +459,9 @@ def test_a_full_disk(tmp_path, whole):
 
 def test_a_limit_on_file_sizes(spin, tmp_path, whole):
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, 20_000))
+    spin(tmp_path, prepare=limit).refused(tmp_path / "chair/preview.png", "File too large", "limit")
+    # One that is there, and right, is not written again.
+    (tmp_path / "chair/preview.png").write_bytes(whole["preview.png"])
     spin(tmp_path, prepare=limit).refused(tmp_path / "chair/turntable.gif", "File too large", "limit")
     assert (tmp_path / "chair/.resume/001.npz").exists()
     assert spin(tmp_path).wait() == 0

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from objects.generator import random_object
+from objects.renderer import render
+from PIL import Image, ImageFilter
 
 from viewfusion.errors import ViewFusionError
-from viewfusion.preprocessing import FRAME_FRACTION, frame
+from viewfusion.geometry import FOV, Pose
+from viewfusion.preprocessing import FRAME_FRACTION, frame, over_white, prepare_image
+from viewfusion.preprocessing.framing import framing_remarks, reduced_photo
+from viewfusion.preprocessing.pieces import components
 
 COLOUR = (210, 120, 30)
 
@@ -124,6 +132,61 @@ def test_other_fractions() -> None:
     rgba = box_image(60, 60, (10, 10, 50, 50))
     assert extent(frame(rgba, 100, 0.5)) == (25, 25, 75, 75)
     assert extent(frame(rgba, 100, 1.0)) == (0, 0, 100, 100)
+
+
+def test_by_its_width_the_height_does_not_count() -> None:
+    # 40 wide become 72; 20 high become 36, and 80 high become 144, of which 100 are in the frame.
+    flat, tall = box_image(200, 200, (80, 90, 120, 110)), box_image(200, 200, (80, 60, 120, 140))
+    assert extent(frame(flat, 100, framing="width")) == (14, 32, 86, 68)
+    assert extent(frame(tall, 100, framing="width")) == (14, 0, 86, 100)
+    assert framing_remarks(flat[..., 3], FRAME_FRACTION, "width") == ()
+    assert framing_remarks(tall[..., 3], FRAME_FRACTION, "longest") == ()
+    (remark,) = framing_remarks(tall[..., 3], FRAME_FRACTION, "width")
+    assert "cut off above and below" in remark
+    with pytest.raises(ViewFusionError, match="framing must be one of longest, width, got 'height'"):
+        frame(flat, 100, framing="height")
+
+
+def rendering(seed: int, size: int) -> np.ndarray:
+    """(size, size, 4): a training object, the field of view such that its longest side is the fraction."""
+    thing, pose = random_object(seed), Pose.from_degrees(40 * seed, 20, 1.5)
+    left, top, right, bottom = extent(render(thing, pose, size).numpy())
+    zoom = max(right - left, bottom - top) / (FRAME_FRACTION * size)
+    return render(thing, pose, size, fov=2 * math.atan(zoom * math.tan(FOV / 2))).numpy()
+
+
+def grown(mask: np.ndarray) -> np.ndarray:
+    """``mask`` and the pixels that touch it."""
+    return np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(3))) > 0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("opaque", [False, True], ids=["alpha", "over white"])
+def test_a_rendering_framed_again_lands_within_a_pixel_of_itself(seed: int, opaque: bool) -> None:
+    size = 96
+    picture = rendering(seed, size)
+    again = prepare_image(over_white(picture) if opaque else picture, size)
+    assert again.method == ("plain-background" if opaque else "alpha")
+    left, top, right, bottom = extent(picture)
+    centred = np.roll(picture, ((size - top - bottom) // 2, (size - left - right) // 2), (0, 1))
+    before, after = centred[..., 3] >= 128, again.rgba[..., 3] >= 128
+    assert 0.05 < before.mean() < 0.6
+    assert np.abs(np.subtract(extent(centred), extent(again.rgba))).max() <= 1
+    # Without alpha, white that the object encloses counts as the object's.
+    around = components(~grown(before))
+    assert not (after & (around == around[0, 0] if opaque else around > 0)).any()
+    assert not (before & ~grown(after)).any()
+
+
+def test_reduced_photos_are_area_means() -> None:
+    rgba = np.zeros((9, 14, 4), np.uint8)
+    rgba[:4, :4] = (200, 100, 0, 255)
+    rgba[:4, 4:8] = (200, 100, 0, 255)
+    rgba[:4, 6:8, 3] = 0
+    small = reduced_photo(rgba, 4)  # 14 to 4 is at least 4 to 1; what is left over goes
+    assert small.shape == (2, 3, 4)
+    assert small[0].tolist() == [[200, 100, 0, 255], [200, 100, 0, 128], [0, 0, 0, 0]]
+    assert reduced_photo(rgba, 14) is rgba
 
 
 def test_refusals() -> None:

@@ -12,8 +12,19 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from viewfusion.cli.photos import split_settings
 from viewfusion.errors import ViewFusionError
-from viewfusion.preprocessing import over_white, prepare_image, read_image, rgba_from_array, rgba_from_pil
+from viewfusion.preprocessing import (
+    Preparation,
+    images,
+    over_white,
+    photo_hash,
+    prepare_image,
+    prepare_steps,
+    read_image,
+    rgba_from_array,
+    rgba_from_pil,
+)
 
 PHOTOS = Path(__file__).parents[1] / "data" / "real_images"
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -130,6 +141,28 @@ def test_sixteen_bit_rgba_png(tmp_path: Path) -> None:
     assert tuple(read_image(tmp_path / "a.png")[0, 0]) == (255, 128, 0, 64)
 
 
+def test_sixteen_bit_rgb_keeps_its_upper_eight_bits(tmp_path: Path) -> None:
+    """As PNG and as TIFF: 65535 is 255, 0x8040 is 128, 0x01FF is 1 and, rounded down, no whole level off."""
+    levels = (65535, 0x8040, 0x01FF)
+    row = b"\0" + struct.pack(">3H", *levels) * 20
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 20, 16, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(row * 16)),
+        (b"IEND", b""),
+    ]
+    (tmp_path / "a.png").write_bytes(png(chunks))
+    pixels = struct.pack("<3H", *levels) * 20 * 16
+    # Tag, type (3: 16 bits, 4: 32 bits), count, value: width, height, depth, compression, RGB, where the
+    # pixels are, samples, rows a strip, bytes.
+    tags = [(256, 3, 1, 20), (257, 3, 1, 16), (258, 3, 3, 122), (259, 3, 1, 1), (262, 3, 1, 2)]
+    tags += [(273, 4, 1, 128), (277, 3, 1, 3), (278, 3, 1, 16), (279, 4, 1, len(pixels))]
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    head = (b"II*\0" + struct.pack("<I", 8) + directory).ljust(122, b"\0") + struct.pack("<3H", 16, 16, 16)
+    (tmp_path / "a.tiff").write_bytes(head + pixels)
+    for name in ("a.png", "a.tiff"):
+        assert read_image(tmp_path / name)[3, 7].tolist() == [255, 128, 1, 255], name
+
+
 def test_floats_beyond_one_are_refused(tmp_path: Path) -> None:
     Image.new("F", (20, 16), 3.5).save(tmp_path / "a.tiff")
     assert "outside 0 ... 1" in refusal(tmp_path / "a.tiff")
@@ -149,6 +182,121 @@ def test_colour_profile_is_applied(tmp_path: Path) -> None:
     assert alpha == 100
     image.save(tmp_path / "b.png", icc_profile=b"not a profile")
     assert tuple(read_image(tmp_path / "b.png")[0, 0]) == (255, 0, 0, 100)
+
+
+def test_a_grey_profile_is_applied(tmp_path: Path) -> None:
+    """Of gamma 1: 128 / 255 of the light is 1.055 * 0.502 ** (1 / 2.4) - 0.055 = 0.737 of sRGB's levels."""
+    linear = grey_profile(gamma=1.0)
+    for mode, colour in (("L", 128), ("LA", (128, 77)), ("I;16", 128 * 257)):
+        path = tmp_path / f"{mode.replace(';', '')}.png"
+        Image.new(mode, (20, 16), colour).save(path, icc_profile=linear)
+        red, green, blue, alpha = (int(level) for level in read_image(path)[0, 0])
+        assert (red, green, blue) == pytest.approx((188, 188, 188), abs=1)
+        assert alpha == (77 if mode == "LA" else 255)
+    # What it says nothing about keeps its numbers.
+    Image.new("RGB", (20, 16), (128, 9, 200)).save(tmp_path / "a.png", icc_profile=linear)
+    assert read_image(tmp_path / "a.png")[0, 0].tolist() == [128, 9, 200, 255]
+
+
+def grey_profile(gamma: float) -> bytes:
+    """An ICC profile for grey by the book: header, tags wtpt (D50), kTRC (gamma as 8.8 fixed), desc, cprt."""
+    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"grey\0" + bytes(78)
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", *(round(x * 65536) for x in (0.9642, 1.0, 0.8249)))
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    tags = {
+        b"desc": text.ljust(100, b"\0"),
+        b"cprt": b"text" + bytes(4) + b"none",
+        b"wtpt": white,
+        b"kTRC": curve,
+    }
+    table, body, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for name, data in tags.items():
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data.ljust(-(-len(data) // 4) * 4, b"\0")
+    size = start + len(body)
+    head = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, b"mntr", b"GRAY", b"XYZ ")
+    head += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28)
+    head += struct.pack(">3i", *(round(x * 65536) for x in (0.9642, 1.0, 0.8249)))
+    return head.ljust(128, b"\0") + table + body
+
+
+def test_lab_becomes_srgb(tmp_path: Path) -> None:
+    """Under D50 pure red is L 54.3, a 80.8, b 69.9; Pillow's bytes are L * 2.55, a + 128 and b + 128."""
+    path = tmp_path / "a.tiff"
+    Image.new("LAB", (20, 16), (138, 209, 198)).save(path)
+    red, green, blue, alpha = (int(level) for level in read_image(path)[0, 0])
+    assert alpha == 255
+    assert red > 245
+    assert max(green, blue) < 30
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_large_photos_are_turned_in_bands(
+    tmp_path: Path, orientation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if they were small ones."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = np.random.default_rng(0).integers(0, 256, (37, 23, 4), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png", exif=exif)
+    whole = read_image(tmp_path / "a.png")
+    monkeypatch.setattr(images, "_BAND", 5 * 23)
+    assert np.array_equal(read_image(tmp_path / "a.png"), whole)
+    assert [rows.stop - rows.start for rows in images.bands(37, 23)] == [5] * 7 + [2]
+    assert [rows.stop - rows.start for rows in images.bands(37, 23, 2)] == [4] * 9 + [1]
+    assert np.array_equal(over_white(whole)[6], over_white(whole[6:7])[0])
+
+
+@pytest.mark.parametrize("orientation", [1, 6, 8])
+def test_heic(tmp_path: Path, orientation: int) -> None:
+    """As phones write it, turned, once pillow-heif is installed."""
+    import pillow_heif
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    heif = pillow_heif.from_pillow(Image.fromarray(quadrants()).resize((96, 64), Image.Resampling.NEAREST))
+    heif.save(tmp_path / "a.HEIC", quality=95, exif=exif.tobytes())
+    rgba = read_image(tmp_path / "a.HEIC")
+    assert rgba.shape == ((64, 96, 4) if orientation == 1 else (96, 64, 4))
+    assert corners(rgba) == ORIENTATIONS[orientation]
+
+
+def test_avif(tmp_path: Path) -> None:
+    Image.fromarray(quadrants()).save(tmp_path / "a.avif", quality=95)
+    assert corners(read_image(tmp_path / "a.avif")) == [RED, GREEN, BLUE, WHITE]
+
+
+def test_a_missing_reader_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(99))
+    assert "pip install 'viewfusion[heic]'" in refusal(tmp_path / "a.heic")
+    monkeypatch.setattr(images.features, "check", lambda name: False)
+    (tmp_path / "a.avif").write_bytes(b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif" + bytes(99))
+    assert "pip install -U 'pillow>=11.3'" in refusal(tmp_path / "a.avif")
+    # A film is neither.
+    (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x14ftypisom\0\0\0\0isom" + bytes(99))
+    assert "not an image" in refusal(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://a.org/chair.png?w=9", "file:///tmp/a.png", "data:image/png;base64,iVBO"]
+)
+def test_addresses_are_refused(address: str) -> None:
+    with pytest.raises(ViewFusionError, match="addresses are not read; save the picture and give its file"):
+        read_image(address)
+    with pytest.raises(ViewFusionError, match="addresses are not read"):
+        split_settings([address])
+    assert split_settings(["a.png", "sampling.eta=0"]) == ([Path("a.png")], ["sampling.eta=0"])
+
+
+def test_what_a_file_is_known_by(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"abc")
+    assert (
+        photo_hash(tmp_path / "a.png") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
+    with pytest.raises(ViewFusionError, match=r"b\.png: no such file"):
+        photo_hash(tmp_path / "b.png")
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tiff"])
@@ -405,12 +553,33 @@ def test_prepared_image_is_the_same_from_every_kind_of_source() -> None:
 def test_prepare_image_names_the_source(tmp_path: Path) -> None:
     path = tmp_path / "busy.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8)).save(path)
-    with pytest.raises(ViewFusionError, match=r"busy\.png: the background is not plain"):
+    with pytest.raises(ViewFusionError, match=r"busy\.png: no object stands out"):
         prepare_image(path, 64)
     with pytest.raises(ViewFusionError, match="got int"):
         prepare_image(3, 64)  # type: ignore[arg-type]
     with pytest.raises(ViewFusionError, match="size >= 8"):
         prepare_image(PHOTOS / "chair.png", 2)
+
+
+def test_the_steps_of_a_photo() -> None:
+    steps = prepare_steps(PHOTOS / "chair.png", 64)
+    chair = read_image(PHOTOS / "chair.png")
+    assert np.array_equal(steps.cutout, chair)
+    assert np.array_equal(steps.photo, chair)
+    assert np.array_equal(steps.alpha, chair[..., 3])
+    rows, columns = np.flatnonzero((chair[..., 3] > 127).any(1)), np.flatnonzero((chair[..., 3] > 127).any(0))
+    assert steps.box == (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    assert np.array_equal(steps.prepared.rgba, prepare_image(PHOTOS / "chair.png", 64).rgba)
+
+
+def test_a_preparation_is_followed() -> None:
+    photo = np.zeros((200, 200, 4), np.uint8)
+    photo[60:140, 80:120] = (9, 99, 199, 255)
+    half = prepare_image(photo, 100, Preparation(fraction=0.5))
+    assert np.flatnonzero((half.rgba[..., 3] > 127).any(axis=1)).tolist() == list(range(25, 75))
+    wide = prepare_image(photo, 100, Preparation(fraction=0.8, framing="width"))
+    assert np.flatnonzero((wide.rgba[..., 3] > 127).any(axis=0)).tolist() == list(range(10, 90))
+    assert "framed by its width" in wide.warnings[-1]
 
 
 def test_pil_images_keep_their_pixels() -> None:

@@ -73,7 +73,7 @@ Sweep = Annotated[
 Seed = Annotated[int | None, typer.Option(help="Same seed, same pictures.  [default: 0]")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Segmenter = Annotated[
-    str, typer.Option(help="What finds the object: auto, or one of those docs/preprocessing.md lists.")
+    str, typer.Option(help="Who finds the object: auto, plain, grabcut, u2net, ... or an ONNX file.")
 ]
 Mask = Annotated[Path | None, typer.Option(help="A picture of the photo's size, light where the object is.")]
 Point = Annotated[

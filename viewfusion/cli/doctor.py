@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 EXTRAS = {
-    "evaluation": ("SSIM and SIFT matches", ""),
+    "evaluation": ("SSIM", ""),
     "render": ("rendering meshes as views of a benchmark", ""),
     "heic": ("photos in HEIC", ""),
     "train": ("making zero123-nano anew with tools/", ""),

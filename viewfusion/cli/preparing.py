@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from viewfusion.errors import ViewFusionError, did_you_mean
 from viewfusion.preprocessing import FRAME_FRACTION, FRAMINGS, Hints, Preparation, photo_hash
+from viewfusion.preprocessing.segmenters import known_segmenter
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,6 +45,7 @@ def read_preparation(
     if framing not in FRAMINGS:
         meant = did_you_mean(framing, FRAMINGS)
         raise ViewFusionError(f"--framing must be one of {', '.join(FRAMINGS)}, got {framing!r}{meant}")
+    known_segmenter(segmenter)
     return Preparation(segmenter, hints, fraction, framing)
 
 

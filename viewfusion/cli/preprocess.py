@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from rich.console import Console
 
 import viewfusion
@@ -64,7 +66,7 @@ def _preprocess_one(
     for warning in prepared.warnings:
         say(console, f"warning: {photo}: {warning}")
     height, width = steps.cutout.shape[:2]
-    pictures = {
+    pictures: dict[str, np.ndarray | Image.Image] = {
         "rgba.png": prepared.rgba,
         "rgb.png": over_white(prepared.rgba),
         "cutout.png": steps.cutout,

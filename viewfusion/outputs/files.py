@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import io
 import json
 import os
 import secrets
@@ -123,9 +124,22 @@ def write_png(path: Path, pixels: np.ndarray | Image.Image, quick: bool = False)
     Args:
         quick: in half the time and a larger file; for pictures as large as photos.
     """
-    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG", **({"compress_level": 1} if quick else {}))
+        _image(pixels).save(temporary, format="PNG", **({"compress_level": 1} if quick else {}))
+
+
+def write_png_once(path: Path, pixels: np.ndarray | Image.Image) -> None:
+    """:func:`write_png`, but a file with these very bytes is left alone, which a full disk allows."""
+    buffer = io.BytesIO()
+    _image(pixels).save(buffer, format="PNG")
+    with explained(path, "cannot be read"):
+        there = path.is_file() and path.read_bytes() == buffer.getvalue()
+    if not there:
+        write_bytes(path, buffer.getvalue())
+
+
+def _image(pixels: np.ndarray | Image.Image) -> Image.Image:
+    return pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
 
 
 def write_pngs(folder: Path, pictures: Iterable[np.ndarray]) -> list[str]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
+from viewfusion.errors import printable
+
 from .contact_sheet import INK, LABEL, MARGIN, TITLE, write_centred
 
 PANEL = 384
@@ -52,7 +54,7 @@ def preview(
     below = MARGIN + TITLE + PANEL + LABEL + MARGIN
     sheet = Image.new("RGB", (width, below + LINE * len(text) + MARGIN), "white")
     draw = ImageDraw.Draw(sheet)
-    write_centred(draw, width / 2, (MARGIN + TITLE) / 2, title, width - 2 * MARGIN, 17)
+    write_centred(draw, width / 2, (MARGIN + TITLE) / 2, printable(title), width - 2 * MARGIN, 17)
     panels = (_photo(photo), _outlined(photo, alpha), _framed(framed))
     for place, (panel, label) in enumerate(zip(panels, labels, strict=True)):
         x, y = MARGIN + place * (PANEL + MARGIN), MARGIN + TITLE
@@ -102,7 +104,7 @@ def _framed(rgba: np.ndarray) -> Image.Image:
 def _wrapped(text: str, room: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
     """Lines of ``text`` that fit into ``room`` pixels, broken between words where that is possible."""
     lines = [""]
-    for word in text.split():
+    for word in map(printable, text.split()):
         longer = f"{lines[-1]} {word}".strip()
         if font.getlength(longer) <= room:
             lines[-1] = longer

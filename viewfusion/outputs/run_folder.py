@@ -17,7 +17,7 @@ import numpy as np
 
 from viewfusion.errors import ViewFusionError
 
-from .files import explained, remove_partial, write_json, write_png
+from .files import explained, remove_partial, write_json, write_png, write_png_once
 from .locking import FolderLock
 from .manifest import SCHEMA, manifest
 from .ownership import differences, is_whole, made_files, read_json
@@ -131,12 +131,12 @@ class RunFolder:
         """
         for name, picture in (("input.png", rgba), ("preview.png", preview)):
             if picture is not None and name in self._products.names:
-                write_png(self.path / name, picture)
+                write_png_once(self.path / name, picture)
 
     def write_elevation(self, report: dict[str, Any], curve: Image.Image) -> None:
         """``elevation.json`` and ``elevation.png``: how the photo's elevation was estimated, where it was."""
         write_json(self.path / "elevation.json", report)
-        write_png(self.path / "elevation.png", curve)
+        write_png_once(self.path / "elevation.png", curve)
 
     def add(self, view: View) -> None:
         """Keep a view: what the next run needs first, its picture second.

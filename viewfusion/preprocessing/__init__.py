@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from .images import (
     rgba_from_array,
     rgba_from_pil,
 )
-from .segmenters import Hints
+from .segmenters import NO_HINTS, SEGMENTERS, Hints, segment
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FRAME_FRACTION",
     "FRAMINGS",
+    "SEGMENTERS",
     "Cutout",
     "Hints",
     "Preparation",
@@ -44,6 +45,7 @@ __all__ = [
     "read_image",
     "rgba_from_array",
     "rgba_from_pil",
+    "segment",
 ]
 
 SEEN_SIDE = 768
@@ -61,7 +63,7 @@ class Preparation:
     """
 
     segmenter: str = "auto"
-    hints: Hints = field(default_factory=Hints)
+    hints: Hints = NO_HINTS
     fraction: float = FRAME_FRACTION
     framing: str = "longest"
 
@@ -116,8 +118,7 @@ def prepare_image(
     """Read, cut out and frame ``source`` (a file, a Pillow image or a uint8 array) at ``size`` pixels a side.
 
     Raises:
-        ViewFusionError: the source is no usable image, its object cannot be told from its background, or
-            ``size`` is below 8.
+        ViewFusionError: the source is no usable image, no object is found in it, or ``size`` is below 8.
     """
     return prepare_steps(source, size, how).prepared
 

@@ -1,8 +1,4 @@
-"""Cutting out: an RGBA photo goes in, the object alone comes out, with what a person should know about it.
-
-Real transparency is trusted. Without it a segmenter finds the object; one that cannot says so, because a
-wrong outline turns into a wrong object.
-"""
+"""Cutting out: an RGBA photo goes in, the object alone comes out, with what a person should know about it."""
 
 from __future__ import annotations
 
@@ -10,13 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ViewFusionError
+from .colours import own_colours
 from .images import over_white
-from .judgement import remarks_on
-from .segmenters import Hints, plain
-
-MIN_TRANSPARENT_SHARE = 0.02
-"""Least share of see-through pixels that makes alpha a cut-out; round corners of screenshots stay below."""
+from .judgement import remarks_on, specks_remarks
+from .pieces import without_specks
+from .segmenters import NO_HINTS, Hints, Segmentation, segment
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +19,9 @@ class Cutout:
 
     Attributes:
         rgba: (H, W, 4) uint8, straight alpha, the size of the photo.
-        method: where the outline is from: "alpha" (the file's own) or "plain-background" (the simple rule).
-        confidence: 0 (a guess) to 1 (certain).
+        method: who found the outline: "alpha" (the file's own), "mask", "plain-background" (the simple rule),
+            "grabcut", or a network's name.
+        confidence: how sure the outline is, 0 (a guess) to 1 (somebody says so).
         warnings: whole phrases a person should see.
     """
 
@@ -36,37 +31,33 @@ class Cutout:
     warnings: tuple[str, ...] = ()
 
 
-SEGMENTERS = ("auto", "plain-background")
+def cut_out(rgba: np.ndarray, segmenter: str = "auto", hints: Hints = NO_HINTS) -> Cutout:
+    """The object of ``rgba`` (H, W, 4) uint8, edges in its own colours and not mixed with the ground's.
 
-
-def cut_out(rgba: np.ndarray, segmenter: str = "auto", hints: Hints | None = None) -> Cutout:
-    """The object of ``rgba`` (H, W, 4) uint8: by its alpha where that is a cut-out, else off a plain ground.
-
-    The rule for photos: the background is what is near the border's median colour and connected to the
-    border, so that pale parts inside the object stay; edges get the alpha and colour that explain their mix.
+    Args:
+        rgba: the photo.
+        segmenter: who finds the object; see :func:`.segmenters.segment`.
+        hints: where it is, as far as somebody says.
 
     Raises:
-        ViewFusionError: no transparency and the border is not plain and light, or nothing stands out from it.
+        ViewFusionError: nothing is found, everything is, or segmenter and hints do not fit the photo.
     """
-    if segmenter not in SEGMENTERS:
-        raise ViewFusionError(f"no segmenter is called {segmenter!r}; take one of {', '.join(SEGMENTERS)}")
-    if segmenter == "auto" and _is_cutout(rgba[..., 3]):
-        return Cutout(rgba, "alpha", 1.0, remarks_on(rgba[..., 3]))
-    found = plain.segment(over_white(rgba), hints or Hints())
-    assert found.background is not None
-    result = _unmixed(over_white(rgba), found.alpha, found.background)
-    return Cutout(result, found.method, found.confidence, (*found.remarks, *remarks_on(result[..., 3])))
+    found = segment(rgba, segmenter, hints)
+    if found.method == "alpha":
+        return _as_it_was(rgba, found)
+    alpha, specks = found.alpha, tuple[str, ...]()
+    if found.confidence < 1:  # what somebody drew has no specks
+        alpha, count, share = without_specks(alpha)
+        specks = specks_remarks(count, share)
+    remarks = (*found.remarks, *specks, *remarks_on(alpha, found.confidence))
+    return Cutout(
+        own_colours(over_white(rgba), alpha, found.background), found.method, found.confidence, remarks
+    )
 
 
-def _is_cutout(alpha: np.ndarray) -> bool:
-    return bool(np.mean(alpha < 128) >= MIN_TRANSPARENT_SHARE)
-
-
-def _unmixed(rgb: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """(H, W, 4) uint8: ``rgb`` with ``alpha``, the background's share taken out of half-covered pixels."""
-    out = np.dstack([rgb, alpha])
-    edge = (alpha > 0) & (alpha < 255)
-    share = np.maximum(alpha[edge][:, None] / 255.0, 0.1)
-    out[edge, :3] = np.rint(np.clip(background + (rgb[edge] - background) / share, 0, 255))
-    out[alpha == 0] = 0
-    return out
+def _as_it_was(rgba: np.ndarray, found: Segmentation) -> Cutout:
+    """A file that is a cut-out already, less what hints left out of it."""
+    if not np.array_equal(found.alpha, rgba[..., 3]):
+        rgba = np.dstack([rgba[..., :3], found.alpha])
+        rgba *= (found.alpha > 0)[..., None]
+    return Cutout(rgba, found.method, found.confidence, remarks_on(rgba[..., 3], found.confidence))

@@ -13,8 +13,8 @@ from .images import bands
 FRAME_FRACTION = 0.72
 """The object's longest side as a share of the frame's side.
 
-Measured on what the shipped model was trained on, at cameras 1.45 to 1.55 away (an unknown camera is taken
-to stand at 1.5): the median is 0.67 of 2907 renderings of procedural objects and 0.75 of 3763 of furniture,
+Measured on zero123-nano's training renderings, at cameras 1.45 to 1.55 away (an unknown camera is taken to
+stand at 1.5): the median is 0.67 of 2907 renderings of procedural objects and 0.75 of 3763 of furniture,
 the mean 0.66 and 0.73. A unit length seen face on spans 1 / (2 * 1.5 * tan(49.134 deg / 2)) = 0.73. Much
 larger, and a turned object (its diagonal is longer) leaves the frame; much smaller, and pixels are wasted.
 """
@@ -22,8 +22,10 @@ larger, and a turned object (its diagonal is longer) leaves the frame; much smal
 FRAMINGS = ("longest", "width")
 """What the fraction is of: the box's longest side, as the renderings are framed, or its width alone.
 
-"width" is for comparing with pictures prepared by a rule of that kind, as ViewFusion's real photographs are
-said to be: how high the object is does not count, so one much higher than wide is cut off.
+"width" is for comparing with pictures prepared by a rule of that kind, as the real photographs of
+ViewFusion's own scripts are said to be. It is written from that description and not from their code, so
+neither their share nor their rounding is claimed. How high the object is does not count: one much higher than
+wide is cut off.
 """
 
 

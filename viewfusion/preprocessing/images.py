@@ -6,7 +6,6 @@ Everything that can be wrong with a file somebody found or uploaded is found her
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import re
 import warnings
@@ -249,10 +248,10 @@ def _find_reader(file: Path, name: str) -> None:
         if not features.check("avif"):
             raise ViewFusionError(f"{name}: {_MISSING_READERS['AVIF']}")
     elif brands & _BRANDS["HEIF"] and "HEIF" not in Image.OPEN:
-        if importlib.util.find_spec("pillow_heif") is None:
-            raise ViewFusionError(f"{name}: {_MISSING_READERS['HEIF']}")
-        from pillow_heif import register_heif_opener
-
+        try:
+            from pillow_heif import register_heif_opener
+        except ImportError:
+            raise ViewFusionError(f"{name}: {_MISSING_READERS['HEIF']}") from None
         register_heif_opener()
 
 
@@ -310,11 +309,12 @@ def _upright(image: Image.Image) -> np.ndarray:
     return upright
 
 
-def _orientation(image: Image.Image) -> int | None:
+def _orientation(image: Image.Image) -> int:
     try:
-        return image.getexif().get(_ORIENTATION_TAG)
+        orientation: int = image.getexif().get(_ORIENTATION_TAG, 1)
+        return orientation
     except Exception:  # damaged EXIF says nothing about the pixels
-        return None
+        return 1
 
 
 def _as_rgba(image: Image.Image, to_srgb: _ToSrgb | None) -> Image.Image:
@@ -370,7 +370,7 @@ def _to_srgb(image: Image.Image) -> _ToSrgb | None:
         if image.mode == "LAB":
             lab = ImageCms.createProfile("LAB")
             return _ToSrgb("LAB", ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        source = ImageCms.ImageCmsProfile(BytesIO(profile or b""))
         mode = _PROFILE_MODES[source.profile.xcolor_space.strip()]
         fits = image.mode in _FITTING[mode] or (mode == "L" and image.mode.startswith("I"))
         if not fits or "sRGB" in ImageCms.getProfileDescription(source):

@@ -1,15 +1,53 @@
-"""Segmenters: an opaque photo goes in, the alpha of its object comes out.
+"""Segmenters: a photo goes in, the alpha of its object comes out.
 
-Each is a module with a function ``segment(rgb, hints) -> Segmentation``; this one says what they share.
+Each is a module with a function ``segment(rgb, hints) -> Segmentation``, imported when it is used; this one
+says what they share, and which of them ``auto`` takes. It goes from what somebody knows to what has to be
+guessed, and from exact to likely:
+
+1. a mask: whoever gives one says where the object is, whatever else the file holds;
+2. the file's own transparency: somebody cut the object out;
+3. GrabCut, if there is a point or a box: they are given where the rest failed, and it is made for them;
+4. the rule for plain light grounds: exact at the edge, and it refuses where it does not hold;
+5. a network whose weights are on this machine: it knows things, where the others know colours. Nothing is
+   fetched for it;
+6. GrabCut, on any ground and anywhere, with its doubts said.
 """
 
 from __future__ import annotations
 
+import importlib
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
+
+from ...errors import ViewFusionError, did_you_mean
+from ..images import over_white
+from ..pieces import inside_box, only_piece_at
+
+SEGMENTERS = {
+    "auto": "",
+    "alpha": "alpha",
+    "mask": "mask",
+    "plain": "plain",
+    "grabcut": "grabcut",
+    "birefnet-general": "onnx",
+    "birefnet-general-lite": "onnx",
+    "isnet-general-use": "onnx",
+    "carvekit": "carvekit",
+    "u2net": "onnx",
+    "u2netp": "onnx",
+}
+"""Names, and the modules that do it; networks in the order in which ``auto`` asks for them: best first."""
+
+ALIASES = {"birefnet": "birefnet-general", "isnet": "isnet-general-use"}
+"""Short names of networks."""
+
+_NETWORK_MODULES = ("onnx", "carvekit")
 
 
 @dataclass(frozen=True)
@@ -26,6 +64,19 @@ class Hints:
     point: tuple[float, float] | None = None
     box: tuple[float, float, float, float] | None = None
 
+    def moved(self, left: float, top: float, scale: float) -> Hints:
+        """The same in pixels of a part of the photo that begins at (left, top) and is then resized."""
+
+        def place(x: float, y: float) -> tuple[float, float]:
+            return (x - left) * scale, (y - top) * scale
+
+        point = None if self.point is None else place(*self.point)
+        box = None if self.box is None else (*place(*self.box[:2]), *place(*self.box[2:]))
+        return replace(self, point=point, box=box)
+
+
+NO_HINTS = Hints()
+
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
@@ -34,7 +85,7 @@ class Segmentation:
     Attributes:
         alpha: (H, W) uint8, 255 on the object.
         method: the segmenter's name, for manifests and messages.
-        confidence: 0 (a guess) to 1 (certain), by the segmenter's own light.
+        confidence: 0 (a guess) to 1 (somebody says so), by the segmenter's own light.
         remarks: whole phrases a person should see.
         background: (3,) colour of the ground where it is one colour, else None.
     """
@@ -48,3 +99,108 @@ class Segmentation:
 
 Segmenter = Callable[[np.ndarray, Hints], Segmentation]
 """(H, W, 3) uint8 and hints to a :class:`Segmentation`; raises ViewFusionError where it cannot."""
+
+
+def segment(rgba: np.ndarray, segmenter: str = "auto", hints: Hints = NO_HINTS) -> Segmentation:
+    """Where the object of a photo is, by whichever ``segmenter``; of what it finds, hints say which is meant.
+
+    Args:
+        rgba: (H, W, 4) uint8.
+        segmenter: a name of :data:`SEGMENTERS` or :data:`ALIASES`, or an ONNX file of such a network.
+        hints: where the object is. Whoever finds it, a point keeps the piece it lies in, and a box what is
+            inside.
+
+    Raises:
+        ViewFusionError: no such segmenter, it finds nothing, or the hints do not fit the photo.
+    """
+    name = known_segmenter(segmenter)
+    _check(hints, rgba.shape[1], rgba.shape[0])
+    if hints.mask is not None and name not in ("auto", "mask"):
+        raise ViewFusionError(f"--segmenter {name} looks at no mask; leave it out, or the mask")
+    found = _automatic(rgba, hints) if name == "auto" else _by(name, rgba, hints)
+    alpha = found.alpha
+    if hints.box is not None:
+        alpha = inside_box(alpha, hints.box)
+    if hints.point is not None:
+        alpha = only_piece_at(alpha, *hints.point)
+    return found if alpha is found.alpha else replace(found, alpha=alpha)
+
+
+def known_segmenter(name: str) -> str:
+    """The full name of a segmenter; the name of an ONNX file stays. Raises ViewFusionError for any other."""
+    name = ALIASES.get(name, name)
+    if name not in SEGMENTERS and Path(name).suffix != ".onnx":
+        known = [*SEGMENTERS, *ALIASES]
+        raise ViewFusionError(
+            f"no segmenter {name[:80]!r}; use one of {', '.join(known)}, or an .onnx file"
+            f"{did_you_mean(name, known)}"
+        )
+    return name
+
+
+def _check(hints: Hints, width: int, height: int) -> None:
+    photo = f"the upright photo has {width} x {height} pixels"
+    if hints.point is not None:
+        x, y = hints.point
+        if not (0 <= x < width and 0 <= y < height):
+            raise ViewFusionError(f"the point {x:g},{y:g} is not in the photo; {photo}")
+    if hints.box is not None:
+        left, top, right, bottom = hints.box
+        across, down = min(right, width) - max(left, 0), min(bottom, height) - max(top, 0)
+        if not (math.isfinite(sum(hints.box)) and across >= 2 and down >= 2):
+            raise ViewFusionError(
+                f"the box {left:g},{top:g},{right:g},{bottom:g} holds none of the photo; it is left, top, "
+                f"right, bottom, and {photo}"
+            )
+        if hints.point is not None and not (left <= x <= right and top <= y <= bottom):
+            raise ViewFusionError("the point is not in the box; give one of them, or a point inside")
+
+
+def _automatic(rgba: np.ndarray, hints: Hints) -> Segmentation:
+    """By the order that the module's text gives reasons for."""
+    from . import alpha, plain
+
+    if hints.mask is not None:
+        return _by("mask", rgba, hints)
+    if alpha.is_cutout(rgba[..., 3]):
+        return alpha.segment(rgba)
+    if hints.point is None and hints.box is None:
+        with suppress(ViewFusionError):  # it refuses all but its own kind of photo
+            return plain.segment(over_white(rgba), hints)
+        for name, module in SEGMENTERS.items():
+            if module in _NETWORK_MODULES and _ready(name):
+                return _by(name, rgba, hints)
+    return _by("grabcut", rgba, hints)
+
+
+def _by(name: str, rgba: np.ndarray, hints: Hints) -> Segmentation:
+    if name == "alpha":
+        from . import alpha
+
+        return alpha.segment(rgba)
+    return _segmenter(name)(over_white(rgba), hints)
+
+
+def _segmenter(name: str) -> Segmenter:
+    module = _module(SEGMENTERS.get(name, "onnx"))
+    if module.__name__.endswith(".onnx"):
+        found: Segmenter = module.segmenter(name if name in SEGMENTERS else Path(name))
+        return found
+    run: Segmenter = module.segment
+    return run
+
+
+def _ready(name: str) -> bool:
+    """Whether the network called ``name`` could run now; one that is broken could not."""
+    try:
+        module = _module(SEGMENTERS[name])
+        return bool(module.available(name) if SEGMENTERS[name] == "onnx" else module.available())
+    except ViewFusionError:
+        return False
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(f".{name}", __package__)
+    except ImportError as error:
+        raise ViewFusionError(f"the segmenters of {name!r} cannot be used here ({error})") from error

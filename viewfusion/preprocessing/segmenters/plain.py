@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from ...errors import ViewFusionError
-from ..pieces import components, reduced
+from ..pieces import SPECK_SHARE, components, reduced
 from . import Hints, Segmentation
 
 BACKGROUND_DISTANCE = 24
@@ -22,9 +22,6 @@ PLAIN_BORDER_SHARE = 0.8
 LIGHT_BACKGROUND = 170
 """Least level of the background's darkest channel. The model sees objects on white: what remains of a light
 background along the outline hardly shows there, of a dark one it would be a dark line."""
-
-SPECK_SHARE = 0.01
-"""Pieces smaller than this share of the largest one are dust or noise, and removed."""
 
 
 def segment(rgb: np.ndarray, hints: Hints) -> Segmentation:
@@ -45,7 +42,7 @@ def segment(rgb: np.ndarray, hints: Hints) -> Segmentation:
     alpha = _soft_alpha(distance, _object_mask(distance))
     if small.shape != rgb.shape:
         alpha = np.asarray(Image.fromarray(alpha).resize(rgb.shape[1::-1], Image.Resampling.BILINEAR))
-    remark = "background removed by a simple rule; check input.png"
+    remark = "background removed by a simple rule; check preview.png"
     return Segmentation(alpha, "plain-background", 0.9, (remark,), background)
 
 
