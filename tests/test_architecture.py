@@ -49,7 +49,7 @@ TABLE = {
     "solvers": Row("", "torch numpy", "diffusers"),
     # The edges: each knows its own libraries, and none of them sampling or fusion.
     "preprocessing": Row(
-        "downloads errors resources", "numpy PIL", "carvekit cv2 onnxruntime pillow_heif torch"
+        "downloads errors geometry resources", "numpy PIL", "carvekit cv2 onnxruntime pillow_heif torch"
     ),
     "zero123": Row(
         "errors geometry resources yaml_files",
@@ -65,7 +65,9 @@ TABLE = {
     # The wiring.
     "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),
     "conditioning": Row("fusion geometry zero123", "torch"),
-    "pipeline": Row("conditioning config fusion geometry preprocessing solvers views zero123", "torch"),
+    "pipeline": Row(
+        "conditioning config fusion geometry preprocessing solvers views zero123", "torch", "numpy"
+    ),
     "cli": Row(
         "__init__ conditioning config datasets errors evaluation fusion geometry outputs pipeline "
         "preprocessing trajectory_files views zero123",

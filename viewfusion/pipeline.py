@@ -7,11 +7,11 @@ sampling -> View. A finished view conditions later ones: the only loop.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -27,11 +27,15 @@ from viewfusion.fusion import (
     schedule,
     view_generator,
 )
-from viewfusion.geometry import Family, Trajectory
-from viewfusion.preprocessing import PreparedImage, prepare_image
+from viewfusion.geometry import Family, Pose, Trajectory, around
+from viewfusion.preprocessing import PreparedImage, over_white, prepare_image
+from viewfusion.preprocessing.elevation import ElevationEstimate, estimate_elevation
 from viewfusion.solvers import make_scheduler
 from viewfusion.views import OUTPUT_TYPES, View, ViewRecord, ViewSet
 from viewfusion.zero123 import Zero123, load_zero123, save_diffusers
+
+if TYPE_CHECKING:
+    import numpy as np
 
 OnStep = Callable[[int, int, int, int], None]
 """Called with (targets done, targets in all, steps done, steps in all)."""
@@ -154,6 +158,33 @@ class ViewFusionPipeline:
         if isinstance(image, PreparedImage):
             return image
         return prepare_image(image, self.model.image_size)
+
+    def estimate_elevation(
+        self, image: Any, config: Config | None = None, *, memory: ReferenceMemory | None = None
+    ) -> ElevationEstimate:
+        """How high the camera of a photo stood; see :mod:`viewfusion.preprocessing.elevation`.
+
+        Four views are made with the preset "fast" and seed 0, each from the photo alone.
+
+        Args:
+            image: as in :meth:`__call__`.
+            config: its elevation is what is taken without confidence, its radius the photo's.
+            memory: of a run with the same photo, which is then encoded once for both.
+        """
+        config = config or load_config()
+        # No view made is as near to another as this, so that the photo is the only reference.
+        quick, prepared = changed(load_config("fast"), window_deg=1.0), self.prepare(image)
+        rows = 0
+
+        def make_views(source: Pose, targets: Sequence[Pose]) -> list[np.ndarray]:
+            nonlocal rows
+            made = list(self.iter_views(prepared, around(source, targets), quick, memory=memory))
+            rows = sum(view.record.network_evaluations for view in made if view.record)
+            return [view.rgb for view in sorted(made, key=lambda view: view.index)][1:]
+
+        photo = over_white(prepared.rgba)
+        estimate = estimate_elevation(photo, make_views, config.elevation_deg, config.radius)
+        return replace(estimate, network_evaluations=rows)
 
     @torch.inference_mode()
     def iter_views(

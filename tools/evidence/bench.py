@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -126,22 +126,37 @@ def begin(bench: Bench, about: dict[str, Any]) -> None:
     Raises:
         ViewFusionError: it is of another one.
     """
-    path = bench.folder / STUDY
     systems = {name: config.to_dict() for name, config in bench.systems.items()}
-    about = {**about, "names": bench.names, "systems": systems}
+    same_study(bench.folder, {**about, "names": bench.names, "systems": systems})
+
+
+def same_study(folder: Path, about: dict[str, Any]) -> None:
+    """Write ``about`` into ``folder``, or see that it is what is there already.
+
+    Raises:
+        ViewFusionError: it is not.
+    """
+    path, about = folder / STUDY, json.loads(json.dumps(about))
     if not path.exists():
-        bench.folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         write_json(path, about)
         return
     known = json.loads(path.read_text(encoding="utf-8"))
     odd = next((key for key in sorted({*known, *about}) if known.get(key) != about.get(key)), None)
     if odd:
         raise ViewFusionError(
-            f"{bench.folder}: was measured with other {odd}; remove the folder or choose another --state"
+            f"{folder}: was measured with other {odd}; remove the folder or choose another --state"
         )
 
 
-def measured(bench: Bench, subjects: Sequence[Subject], workers: int) -> Iterator[str]:
+class Measures(Protocol):
+    """What can be done object by object, in any process."""
+
+    def measure(self, subject: Subject) -> str:
+        """Do one; a line about it."""
+
+
+def measured(bench: Measures, subjects: Sequence[Subject], workers: int) -> Iterator[str]:
     """A line for each of ``subjects``, as they are done by ``workers`` processes of one thread each."""
     if min(workers, len(subjects)) <= 1:
         yield from map(bench.measure, subjects)
@@ -152,7 +167,7 @@ def measured(bench: Bench, subjects: Sequence[Subject], workers: int) -> Iterato
         yield from pool.imap_unordered(_measure, subjects)
 
 
-def _start(bench: Bench) -> None:
+def _start(bench: Measures) -> None:
     global _bench
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who asked ends the pool
     torch.set_num_threads(1)

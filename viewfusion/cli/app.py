@@ -53,7 +53,11 @@ app.add_typer(segmenters.app, name="segmenters")
 Preset = Annotated[str, typer.Option(help="fast, balanced, reference, or a YAML file.")]
 Views = Annotated[int | None, typer.Option(help="How many views, the input among them.  [default: 16]")]
 Elevation = Annotated[
-    float | None, typer.Option(help="Camera height over the horizon in the photo.  [default: 30]")
+    str | None,
+    typer.Option(
+        metavar="DEGREES|auto",
+        help="Camera height over the horizon in the photo; auto estimates it.  [default: 30]",
+    ),
 ]
 TrajectoryFile = Annotated[
     Path | None,
@@ -137,7 +141,7 @@ def generate_360(
     from .wanted import wanted_turn
 
     photos, overrides = split_settings(inputs)
-    overrides += _settings(views=views, seed=seed, elevation_deg=elevation_deg)
+    overrides += _settings(views=views, seed=seed, elevation_deg=_degrees("--elevation-deg", elevation_deg))
     wanted = wanted_turn(preset, overrides, trajectory, elevation_sweep_deg)
     how = read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing)
     options = Options(checkpoint, model_config, family, device, out, how, force, dry_run)
@@ -190,7 +194,8 @@ def generate_view(
     from .wanted import wanted_views
 
     photos, overrides = split_settings(inputs)
-    overrides += _settings(seed=seed, elevation_deg=input_elevation_deg, radius=input_radius)
+    elevation = _degrees("--input-elevation-deg", input_elevation_deg)
+    overrides += _settings(seed=seed, elevation_deg=elevation, radius=input_radius)
     target = {"azimuth_deg": azimuth_deg, "elevation_deg": elevation_deg, "radius": radius}
     wanted = wanted_views(preset, overrides, target, poses)
     how = read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing)
@@ -242,7 +247,8 @@ def plan(
     from .plan import print_plan
     from .wanted import wanted_turn
 
-    settings = [*(overrides or ()), *_settings(views=views, elevation_deg=elevation_deg)]
+    elevation = _degrees("--elevation-deg", elevation_deg)
+    settings = [*(overrides or ()), *_settings(views=views, elevation_deg=elevation)]
     print_plan(wanted_turn(preset, settings, trajectory, elevation_sweep_deg), family, as_json)
 
 
@@ -330,6 +336,16 @@ def doctor(
 def _settings(**options: object) -> list[str]:
     """Options that stand for a setting, as key=value."""
     return [f"{key}={value}" for key, value in options.items() if value is not None]
+
+
+def _degrees(option: str, text: str | None) -> str | float | None:
+    """What an option says that takes degrees or "auto"."""
+    if text is None or text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise ViewFusionError(f"{option} must be degrees, or auto, got {text[:80]!r}") from None
 
 
 def main() -> None:

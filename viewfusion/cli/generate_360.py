@@ -38,6 +38,7 @@ def generate_360(photos: list[Path], options: Options, wanted: Wanted, num_sampl
 def _turn(wanted: Wanted, session: Session, photo: Photo, folder: Path, name: str = "") -> None:
     from viewfusion.outputs import Turn
 
+    wanted = session.settled(photo, wanted, folder)
     if session.run(photo, wanted, folder, Turn(wanted.play_order), name):
         session.say(f"{len(wanted.trajectory.views)} views in {folder}")
 
@@ -48,6 +49,7 @@ def _samples(samples: dict[int, Wanted], session: Session, photo: Photo, folder:
     sheet, runs = folder / "samples.png", {seed: folder / f"seed-{seed:04d}" for seed in samples}
     if sheet.exists() and not any(folder.glob("seed-*")):
         raise ViewFusionError(f"{sheet} is there already and no run's; choose another --out or remove it")
+    samples = {seed: session.settled(photo, wanted, runs[seed]) for seed, wanted in samples.items()}
     for seed, wanted in samples.items():
         _turn(wanted, session, photo, runs[seed], f"{photo.name}, seed {seed}")
     poses = next(iter(samples.values())).trajectory.views

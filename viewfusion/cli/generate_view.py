@@ -34,6 +34,7 @@ def generate_view(
 def _view(session: Session, photo: Photo, folder: Path, wanted: Wanted, keep_path: bool, name: str) -> None:
     from viewfusion.outputs import SingleView
 
+    wanted = session.settled(photo, wanted, folder)
     target = len(wanted.trajectory.views) - 1
     if session.run(photo, wanted, folder, SingleView(target, keep_path), name):
         session.say(f"{folder / 'view.png'}")

@@ -23,6 +23,8 @@ def print_plan(wanted: Wanted, family: str, as_json: bool) -> None:
     """
     if family not in FAMILIES:
         raise ViewFusionError(f"--family must be one of {', '.join(FAMILIES)}, got {family!r}")
+    if wanted.at_elevation:
+        raise ViewFusionError("an elevation is estimated of a photo, and plan has none; give it in degrees")
     config, trajectory = wanted.config, wanted.trajectory
     rows = []
     for place, target in enumerate(schedule(trajectory, config.rules()), start=1):

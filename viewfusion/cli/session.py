@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +16,7 @@ import viewfusion
 from viewfusion.errors import printable
 from viewfusion.preprocessing import Preparation, PreparedImage, prepare_steps
 
+from . import elevations
 from .batch import Failures
 from .photos import output_folders
 from .preparing import draw_preview, preparation_json, result_json
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from viewfusion.conditioning import ReferenceMemory
+    from viewfusion.config import Config
     from viewfusion.geometry import Family
     from viewfusion.outputs import Products
+    from viewfusion.preprocessing.elevation import ElevationEstimate
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Photo:
         name: of its file.
         preview: for people, see :func:`viewfusion.outputs.preview`.
         options: how it was prepared, for the manifest.
+        estimates: of its elevation, see :func:`.elevations.settled`.
     """
 
     name: str
@@ -71,6 +75,7 @@ class Photo:
     preview: Image.Image
     options: dict[str, Any]
     memory: ReferenceMemory
+    estimates: dict[str, ElevationEstimate] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -122,6 +127,22 @@ class Session:
         memory = ReferenceMemory(self.pipeline.model)
         return Photo(path.name, steps.prepared, preview, self._how_json, memory)
 
+    def settled(self, photo: Photo, wanted: Wanted, folder: Path) -> Wanted:
+        """``wanted`` at the photo's elevation: that is estimated first, where it was left open."""
+        of = {"photo": photo.source()["sha256"], **self._network()}
+        return elevations.settled(
+            wanted, of, folder, photo.estimates, lambda: self._estimated(photo, wanted.config)
+        )
+
+    def _estimated(self, photo: Photo, config: Config) -> ElevationEstimate:
+        with self.console.status(f"estimating the elevation of {escape(printable(photo.name))}"):
+            estimate = self.pipeline.estimate_elevation(photo.prepared, config, memory=photo.memory)
+        if estimate.confident:
+            self.say(f"{photo.name}: elevation {estimate.elevation_deg:g} degrees")
+        else:
+            self.say(f"warning: {photo.name}: {estimate.warning}")
+        return estimate
+
     def run(self, photo: Photo, wanted: Wanted, folder: Path, products: Products, name: str = "") -> bool:
         """Make or continue one run folder; whether there was anything to do.
 
@@ -139,6 +160,8 @@ class Session:
                 self.say(f"{folder} is complete already; nothing to do")
                 return False
             run.write_input(photo.prepared.rgba, photo.preview)
+            if estimate := elevations.report(wanted):
+                run.write_elevation(*estimate)
             finished, made = run.finished_latents(), dict[int, View]()
             targets = schedule(wanted.trajectory, wanted.config.rules())
             with SpinProgress(self.console, name or photo.name, targets, finished) as progress:
@@ -158,7 +181,7 @@ class Session:
                     ViewSet(tuple(made[index] for index in sorted(made))),
                     config=wanted.config.to_dict(),
                     checkpoint=self.checkpoint,
-                    source=photo.source(),
+                    source={**photo.source(), **wanted.estimate_json()},
                     trajectory=wanted.trajectory_json(),
                     title=photo.title,
                 )
@@ -169,15 +192,21 @@ class Session:
 
     def _fingerprint(self, photo: Photo, wanted: Wanted, products: Products) -> dict[str, Any]:
         """All that decides a run's files: a folder made with another one is refused, the difference named."""
-        model = self.pipeline.model
         return {
             "makes": products.kind,
             **wanted.config.to_dict(),
             "trajectory": wanted.trajectory_hash(),
+            **self._network(),
+            "input": photo.source()["sha256"],
+        }
+
+    def _network(self) -> dict[str, Any]:
+        """All of the machinery that decides a picture."""
+        model = self.pipeline.model
+        return {
             "checkpoint": self.checkpoint["sha256"],
             # An original checkpoint's shapes, family and schedule are a YAML file's, not its own.
             "model": hashlib.sha256(json.dumps(model.config, sort_keys=True).encode()).hexdigest(),
-            "input": photo.source()["sha256"],
             "device": model.device.type,  # devices round differently; one run stays on one
             "viewfusion": viewfusion.__version__,
         }

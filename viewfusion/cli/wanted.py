@@ -5,15 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from viewfusion.config import Config, changed, load_config
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import Pose, Trajectory, around, elevation_sweep, path_to
 from viewfusion.outputs.cameras import pose_json
 from viewfusion.trajectory_files import PoseFile, checked_pose, read_poses, same_pose
+
+if TYPE_CHECKING:
+    from viewfusion.preprocessing.elevation import ElevationEstimate
+
+AUTO = "elevation_deg=auto"
+"""The setting that leaves the photo's elevation to be estimated. Until then it is what is set otherwise."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +31,17 @@ class Wanted:
     Args:
         file: name of the file that the poses come from, if one does.
         play_order: as :class:`viewfusion.outputs.Turn` takes it.
+        at_elevation: the same for a photo at another elevation in degrees, where that was left open.
+        estimate, estimate_of: of the elevation, and all that decided it, where it was.
     """
 
     config: Config
     trajectory: Trajectory
     file: str | None = None
     play_order: tuple[int, ...] | None = None
+    at_elevation: Callable[[float], Wanted] | None = field(default=None, compare=False)
+    estimate: ElevationEstimate | None = None
+    estimate_of: dict[str, Any] = field(default_factory=dict)
 
     def trajectory_hash(self) -> str:
         """SHA-256 (hex) of the poses and their order of generation."""
@@ -41,6 +54,10 @@ class Wanted:
         """For manifests, in which the poses stand with the views."""
         return {"kind": self.trajectory.kind, "file": self.file, "order": list(self.trajectory.order)}
 
+    def estimate_json(self) -> dict[str, Any]:
+        """For manifests, the curve left out; nothing where the elevation was not estimated."""
+        return {"elevation": self.estimate.to_dict(with_curve=False)} if self.estimate else {}
+
 
 def wanted_turn(
     preset: str, overrides: list[str], file: Path | None = None, sweep_deg: tuple[float, float] | None = None
@@ -50,7 +67,17 @@ def wanted_turn(
     Raises:
         ViewFusionError: bad or contradictory options, or a bad file.
     """
-    config = load_config(preset, overrides)
+
+    def made(settings: list[str]) -> list[Wanted]:
+        return [_turn(preset, settings, file, sweep_deg)]
+
+    return _left_open(made, overrides)[0]
+
+
+def _turn(
+    preset: str, overrides: list[str], file: Path | None, sweep_deg: tuple[float, float] | None
+) -> Wanted:
+    config = _loaded(preset, overrides)
     if file is None:
         return _swept(config, sweep_deg) if sweep_deg else Wanted(config, config.trajectory())
     if sweep_deg:
@@ -72,7 +99,13 @@ def wanted_views(
     Raises:
         ViewFusionError: bad or contradictory options, or a bad file.
     """
-    config = load_config(preset, overrides)
+    return _left_open(lambda settings: _views(preset, settings, target, file), overrides)
+
+
+def _views(
+    preset: str, overrides: list[str], target: dict[str, float | None], file: Path | None
+) -> list[Wanted]:
+    config = _loaded(preset, overrides)
     _refuse(overrides, ["views"], "the way to a single view has as many views as it needs")
     given = {key: value for key, value in target.items() if value is not None}
     if file is None:
@@ -90,6 +123,22 @@ def wanted_views(
         raise ViewFusionError(f"--poses says the targets; leave {options} out")
     config, found = _from_file(config, overrides, file)
     return [_approached(config, found.source, pose, found.name) for pose in found.targets]
+
+
+def _left_open(made: Callable[[list[str]], list[Wanted]], overrides: list[str]) -> list[Wanted]:
+    """``made(overrides)``; if the last elevation set is :data:`AUTO`, each can be had at other ones too."""
+    everything = made(overrides)
+    if [each for each in overrides if each.partition("=")[0] == "elevation_deg"][-1:] != [AUTO]:
+        return everything
+
+    def at(place: int, elevation_deg: float) -> Wanted:
+        return made([*overrides, f"elevation_deg={elevation_deg}"])[place]
+
+    return [replace(one, at_elevation=partial(at, place)) for place, one in enumerate(everything)]
+
+
+def _loaded(preset: str, overrides: list[str]) -> Config:
+    return load_config(preset, [override for override in overrides if override != AUTO])
 
 
 def _approached(config: Config, source: Pose, target: Pose, file: str | None = None) -> Wanted:

@@ -44,7 +44,7 @@ class Products(Protocol):
 
 @dataclass(frozen=True)
 class Turn:
-    """Every view, the framed photo and its preview, GIF, MP4, contact sheet and cameras.
+    """Every view, the framed photo, its preview and elevation, GIF, MP4, contact sheet and cameras.
 
     Args:
         play_order: view indices in the order in which the videos show them; None for output order.
@@ -53,7 +53,7 @@ class Turn:
     play_order: tuple[int, ...] | None = None
     kind = "turn"
     names = (
-        *("input.png", "preview.png"),
+        *("input.png", "preview.png", "elevation.json", "elevation.png"),
         *("turntable.gif", "turntable.mp4", "contact_sheet.png", "cameras.json"),
     )
     folder = "views"
@@ -75,7 +75,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class SingleView:
-    """``view.png``, the photo's preview, and on request the views on the way, ``path/000.png`` the input.
+    """``view.png``, the photo's preview and elevation, and on request the views on the way in ``path/``.
 
     Args:
         index: the view that was asked for.
@@ -84,7 +84,7 @@ class SingleView:
 
     index: int
     keep_path: bool = False
-    names = ("view.png", "preview.png")
+    names = ("view.png", "preview.png", "elevation.json", "elevation.png")
 
     @property
     def kind(self) -> str:

@@ -133,6 +133,11 @@ class RunFolder:
             if picture is not None and name in self._products.names:
                 write_png_once(self.path / name, picture)
 
+    def write_elevation(self, report: dict[str, Any], curve: Image.Image) -> None:
+        """``elevation.json`` and ``elevation.png``: how the photo's elevation was estimated, where it was."""
+        write_json(self.path / "elevation.json", report)
+        write_png_once(self.path / "elevation.png", curve)
+
     def add(self, view: View) -> None:
         """Keep a view: what the next run needs first, its picture second.
 
