@@ -60,7 +60,7 @@ def test_what_stands_out_is_found_on_any_ground() -> None:
     # Soft edges: shares within a few hundredths on the whole.
     assert np.abs(found.alpha / 255 - ONE).mean() < 0.01
     assert found.confidence > 0.7
-    assert "check input.png" in found.remarks[0]
+    assert "check preview.png" in found.remarks[0]
 
 
 def test_it_is_the_same_every_time() -> None:
@@ -102,6 +102,13 @@ def test_confidence_tells_clear_from_hidden() -> None:
     clear = grabcut.segment(scene((ONE, BLUE)), Hints())
     hidden = grabcut.segment(scene((ONE, (168, 126, 82))), Hints(box=(80, 35, 180, 135)))
     assert hidden.confidence < 0.5 * clear.confidence
+
+
+def test_what_falls_apart_is_no_object_to_be_sure_of() -> None:
+    one = grabcut.segment(scene((ONE, BLUE)), Hints())
+    two = grabcut.segment(scene((LEFT, BLUE), (RIGHT, BLUE)), Hints())
+    # Half of what is found is the largest piece.
+    assert two.confidence < 0.6 * one.confidence
 
 
 def test_a_blank_or_grainy_ground_has_no_object() -> None:

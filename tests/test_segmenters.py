@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,17 @@ from PIL import Image
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.preprocessing import SEGMENTERS, Hints, prepare_image, segment
-from viewfusion.preprocessing.segmenters import ALIASES, Segmentation, alpha, mask, plain
+from viewfusion.preprocessing.segmenters import (
+    ALIASES,
+    NETWORKS,
+    Segmentation,
+    Segmenter,
+    alpha,
+    carvekit,
+    mask,
+    onnx,
+    plain,
+)
 
 
 def photo(ground: tuple[int, int, int] = (250, 250, 250)) -> np.ndarray:
@@ -39,16 +48,14 @@ def saved(levels: np.ndarray, path: Path) -> Hints:
     return Hints(mask=path)
 
 
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine without any network's weights."""
-    for name in ("onnx", "carvekit"):
-        module = types.ModuleType(f"viewfusion.preprocessing.segmenters.{name}")
-        module.available = lambda *_: False  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, module.__name__, module)
+def networks_here(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """As on a machine with the weights of these networks and no others."""
+    monkeypatch.setattr(onnx, "available", lambda name: name in names)
+    monkeypatch.setattr(carvekit, "available", lambda: "carvekit" in names)
 
 
 def test_auto_takes_what_somebody_knows_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    no_network(monkeypatch)
+    networks_here(monkeypatch)
     drawn = saved(BOX, tmp_path / "mask.png")
     cut = photo()
     cut[..., 3] = BOX
@@ -62,16 +69,14 @@ def test_auto_takes_what_somebody_knows_first(tmp_path: Path, monkeypatch: pytes
 
 
 def test_auto_takes_the_best_network_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    no_network(monkeypatch)
-    onnx = sys.modules["viewfusion.preprocessing.segmenters.onnx"]
-    monkeypatch.setattr(onnx, "available", lambda name: name in ("u2net", "isnet-general-use"), raising=False)
-    asked = []
+    networks_here(monkeypatch, "u2net", "isnet-general-use")
+    asked: list[object] = []
 
-    def segmenter(name: str):
+    def segmenter(name: object) -> Segmenter:
         asked.append(name)
-        return lambda rgb, hints: Segmentation(BOX, name, 0.9)
+        return lambda rgb, hints: Segmentation(BOX, str(name), 0.9)
 
-    monkeypatch.setattr(onnx, "segmenter", segmenter, raising=False)
+    monkeypatch.setattr(onnx, "segmenter", segmenter)
     assert segment(photo()).method == "plain-background"
     assert segment(photo(DARK), hints=Hints(point=(80, 60))).method == "grabcut"
     assert asked == []
@@ -82,11 +87,8 @@ def test_auto_takes_the_best_network_that_is_here(monkeypatch: pytest.MonkeyPatc
     assert asked == ["isnet-general-use", "u2net", "isnet-general-use", Path("folder/u2net-mine.onnx")]
 
 
-def test_a_network_that_cannot_be_imported_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("onnx", "carvekit"):
-        monkeypatch.setitem(sys.modules, f"viewfusion.preprocessing.segmenters.{name}", None)
-    assert segment(photo(DARK)).method == "grabcut"
-    assert "'carvekit' cannot be used here" in refused(photo(DARK), "carvekit")
+def test_every_network_has_its_segmenter() -> None:
+    assert set(NETWORKS) == {*onnx.NETWORKS, "carvekit"}
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:

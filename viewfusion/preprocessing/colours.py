@@ -37,7 +37,8 @@ def own_colours(rgb: np.ndarray, alpha: np.ndarray, background: np.ndarray | Non
             share = np.maximum(part[edge][:, 3:] / 255.0, 0.1)
             own = background + (part[edge][:, :3] - background) / share
             part[edge, :3] = np.rint(np.clip(own, 0, 255))
-    out[alpha == 0] = 0
+    # Not out[alpha == 0] = 0, which lists the places of all those pixels, at 16 bytes each.
+    out *= (alpha > 0)[..., None]
     return out
 
 

@@ -61,8 +61,8 @@ class Nearby:
     @classmethod
     def of(cls, rgb: np.ndarray, mask: np.ndarray, reach: int) -> Nearby:
         """From ``rgb`` (h, w, 3) and ``mask`` (h, w) bool, whose outline may be wrong by ``reach`` pixels."""
-        values = np.float32(rgb)
-        values = np.dstack([values, (values**2).sum(axis=2)])
+        colours = rgb.astype(np.float32)
+        values = np.dstack([colours, (colours**2).sum(axis=2)])
         means = [local_mean(values, _sure(side, reach)) for side in (mask, ~mask)]
         own, ground = (mean[..., :3] for mean in means)
         variance = sum(np.maximum(mean[..., 3] - (mean[..., :3] ** 2).sum(axis=2), 0) for mean in means)

@@ -90,7 +90,7 @@ def _found_remarks(share: float, confidence: float) -> list[str]:
     remarks = []
     if confidence < LOW_CONFIDENCE:
         remarks.append(
-            f"the outline is a guess (confidence {confidence:.2f}); check input.png, and if wrong, draw "
+            f"the outline is a guess (confidence {confidence:.2f}); check preview.png, and if wrong, draw "
             "a box (--box), supply a mask (--mask) or an RGBA image, or use another --segmenter"
         )
     if share > MOST_OF_IT:

@@ -90,7 +90,7 @@ def _sure(away: np.ndarray | None, where: np.ndarray) -> np.ndarray:
 
 def _nearer(lab: np.ndarray, start: np.ndarray) -> np.ndarray:
     """(h, w) bool: what fewer barriers part from ``start`` than from the border."""
-    return barrier(lab, start) < barrier(lab, _rim(*start.shape, 1) & ~start)
+    return barrier(lab, start) < barrier(lab, _rim(start.shape[0], start.shape[1], 1) & ~start)
 
 
 def _rim(height: int, width: int, thickness: int) -> np.ndarray:

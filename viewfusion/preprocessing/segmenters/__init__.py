@@ -1,8 +1,8 @@
 """Segmenters: a photo goes in, the alpha of its object comes out.
 
-Each is a module with a function ``segment(rgb, hints) -> Segmentation``, imported when it is used; this one
-says what they share, and which of them ``auto`` takes. It goes from what somebody knows to what has to be
-guessed, and from exact to likely:
+Each is a module with a function ``segment(rgb, hints) -> Segmentation``, which imports heavy packages when
+it runs; this one says what they share, and which of them ``auto`` takes. It goes from what somebody knows to
+what has to be guessed, and from exact to likely:
 
 1. a mask: whoever gives one says where the object is, whatever else the file holds;
 2. the file's own transparency: somebody cut the object out;
@@ -15,13 +15,11 @@ guessed, and from exact to likely:
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
@@ -29,25 +27,21 @@ from ...errors import ViewFusionError, did_you_mean
 from ..images import over_white
 from ..pieces import inside_box, only_piece_at
 
-SEGMENTERS = {
-    "auto": "",
-    "alpha": "alpha",
-    "mask": "mask",
-    "plain": "plain",
-    "grabcut": "grabcut",
-    "birefnet-general": "onnx",
-    "birefnet-general-lite": "onnx",
-    "isnet-general-use": "onnx",
-    "carvekit": "carvekit",
-    "u2net": "onnx",
-    "u2netp": "onnx",
-}
-"""Names, and the modules that do it; networks in the order in which ``auto`` asks for them: best first."""
+NETWORKS = (
+    "birefnet-general",
+    "birefnet-general-lite",
+    "isnet-general-use",
+    "carvekit",
+    "u2net",
+    "u2netp",
+)
+"""Segmenters that want weights, in the order in which ``auto`` looks whether they are here: best first."""
+
+SEGMENTERS = ("auto", "alpha", "mask", "plain", "grabcut", *NETWORKS)
+"""Names of all."""
 
 ALIASES = {"birefnet": "birefnet-general", "isnet": "isnet-general-use"}
 """Short names of networks."""
-
-_NETWORK_MODULES = ("onnx", "carvekit")
 
 
 @dataclass(frozen=True)
@@ -113,7 +107,7 @@ def segment(rgba: np.ndarray, segmenter: str = "auto", hints: Hints = NO_HINTS) 
     Raises:
         ViewFusionError: no such segmenter, it finds nothing, or the hints do not fit the photo.
     """
-    name = _known(segmenter)
+    name = known_segmenter(segmenter)
     _check(hints, rgba.shape[1], rgba.shape[0])
     if hints.mask is not None and name not in ("auto", "mask"):
         raise ViewFusionError(f"--segmenter {name} looks at no mask; leave it out, or the mask")
@@ -126,8 +120,8 @@ def segment(rgba: np.ndarray, segmenter: str = "auto", hints: Hints = NO_HINTS) 
     return found if alpha is found.alpha else replace(found, alpha=alpha)
 
 
-def _known(name: str) -> str:
-    """The full name of a segmenter; the name of an ONNX file stays."""
+def known_segmenter(name: str) -> str:
+    """The full name of a segmenter; the name of an ONNX file stays. Raises ViewFusionError for any other."""
     name = ALIASES.get(name, name)
     if name not in SEGMENTERS and Path(name).suffix != ".onnx":
         known = [*SEGMENTERS, *ALIASES]
@@ -167,9 +161,8 @@ def _automatic(rgba: np.ndarray, hints: Hints) -> Segmentation:
     if hints.point is None and hints.box is None:
         with suppress(ViewFusionError):  # it refuses all but its own kind of photo
             return plain.segment(over_white(rgba), hints)
-        for name, module in SEGMENTERS.items():
-            if module in _NETWORK_MODULES and _ready(name):
-                return _by(name, rgba, hints)
+        for name in filter(_ready, NETWORKS):
+            return _by(name, rgba, hints)
     return _by("grabcut", rgba, hints)
 
 
@@ -182,25 +175,19 @@ def _by(name: str, rgba: np.ndarray, hints: Hints) -> Segmentation:
 
 
 def _segmenter(name: str) -> Segmenter:
-    module = _module(SEGMENTERS.get(name, "onnx"))
-    if module.__name__.endswith(".onnx"):
-        found: Segmenter = module.segmenter(name if name in SEGMENTERS else Path(name))
-        return found
-    run: Segmenter = module.segment
-    return run
+    """Any but those that look at the file's alpha."""
+    from . import carvekit, grabcut, mask, onnx, plain
+
+    here: dict[str, Segmenter] = {"mask": mask.segment, "plain": plain.segment, "grabcut": grabcut.segment}
+    if name in here:
+        return here[name]
+    if name == "carvekit":
+        return carvekit.segmenter()
+    return onnx.segmenter(name if name in SEGMENTERS else Path(name))
 
 
 def _ready(name: str) -> bool:
-    """Whether the network called ``name`` could run now; one that is broken could not."""
-    try:
-        module = _module(SEGMENTERS[name])
-        return bool(module.available(name) if SEGMENTERS[name] == "onnx" else module.available())
-    except ViewFusionError:
-        return False
+    """Whether the network called ``name`` could run now."""
+    from . import carvekit, onnx
 
-
-def _module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(f".{name}", __package__)
-    except ImportError as error:
-        raise ViewFusionError(f"the segmenters of {name!r} cannot be used here ({error})") from error
+    return carvekit.available() if name == "carvekit" else onnx.available(name)

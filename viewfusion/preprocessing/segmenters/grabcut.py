@@ -39,6 +39,9 @@ HOLE_SHARE = 0.01
 LEAST_SHARE = 0.002
 """Of the photo; GrabCut shrinks to less where it finds nothing that holds together."""
 
+FLAT = 8
+"""Levels of 255; a picture that does not vary by more shows nothing, and takes GrabCut very long."""
+
 BOX_MARGIN = 0.4
 """How much around a box is looked at as ground, as a share of the box."""
 
@@ -73,16 +76,17 @@ def segment(rgb: np.ndarray, hints: Hints) -> Segmentation:
     rows, columns = _looked_at(rgb.shape[:2], hints.box)
     view = np.ascontiguousarray(rgb[rows, columns])
     coarse = reduced(view, Image.Resampling.BOX, COARSE_SIDE)
+    if np.ptp(coarse, axis=(0, 1)).max() < FLAT:
+        raise ViewFusionError(_NOTHING)
     moved = hints.moved(columns.start, rows.start, coarse.shape[1] / view.shape[1])
     mask, agreement = _agreed(coarse, starts(coarse, moved.point, moved.box), moved.point)
-    clear = min(1.0, _clearness(coarse, mask) / CLEAR)
-    confidence = MOST_CONFIDENCE * agreement * clear
+    confidence = MOST_CONFIDENCE * agreement * _plausibility(coarse, mask)
     hinted = hints.point is not None or hints.box is not None
     if confidence < LEAST_CONFIDENCE and not hinted:
         raise ViewFusionError(_NOTHING)
     alpha = np.zeros(rgb.shape[:2], np.uint8)
     alpha[rows, columns] = refined(_finer(mask, view), view, REACH)
-    remarks = () if hinted else ("the object was found by its colours alone; check input.png",)
+    remarks = () if hinted else ("the object was found by its colours alone; check preview.png",)
     return Segmentation(alpha, "grabcut", confidence, remarks)
 
 
@@ -167,7 +171,14 @@ def _finer(mask: np.ndarray, view: np.ndarray) -> np.ndarray:
     return _cut(fine, labels, 1)
 
 
-def _clearness(rgb: np.ndarray, mask: np.ndarray) -> float:
-    """How well colours along the outline of ``mask`` (h, w) bool tell object and ground apart, 0 to 1."""
+def _plausibility(rgb: np.ndarray, mask: np.ndarray) -> float:
+    """How much ``mask`` (h, w) bool is like an object in ``rgb`` (h, w, 3), 0 to 1.
+
+    An object has a clear outline, which colours on both sides tell apart; it is one piece; and the border of
+    the photo is not its own.
+    """
     outline = ~shrunk(mask, 1) & ~shrunk(~mask, 1)
-    return float(Nearby.of(rgb, mask, 1).trust[outline].mean()) if outline.any() else 0.0
+    trust = float(Nearby.of(rgb, mask, 1).trust[outline].mean()) if outline.any() else 0.0
+    largest = int(np.bincount(components(mask)[mask]).max())
+    border = np.concatenate([mask[[0, -1]].ravel(), mask[:, [0, -1]].ravel()])
+    return min(1.0, trust / CLEAR) * largest / int(mask.sum()) * (1 - float(border.mean()))

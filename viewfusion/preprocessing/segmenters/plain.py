@@ -42,7 +42,7 @@ def segment(rgb: np.ndarray, hints: Hints) -> Segmentation:
     alpha = _soft_alpha(distance, _object_mask(distance))
     if small.shape != rgb.shape:
         alpha = np.asarray(Image.fromarray(alpha).resize(rgb.shape[1::-1], Image.Resampling.BILINEAR))
-    remark = "background removed by a simple rule; check input.png"
+    remark = "background removed by a simple rule; check preview.png"
     return Segmentation(alpha, "plain-background", 0.9, (remark,), background)
 
 
