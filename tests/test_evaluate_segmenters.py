@@ -11,7 +11,7 @@ import evaluate_segmenters
 import numpy as np
 import pytest
 from evidence.subjects import Procedural
-from objects import SPLITS
+from objects import SPLITS, random_object
 from PIL import Image
 from segmentation import composites
 from segmentation.bench import Bench, ask_registry
@@ -112,6 +112,13 @@ def test_the_truth_is_where_the_object_is(cases):
     pixels = np.asarray(Image.open(io.BytesIO(case.jpeg))).astype(int)
     inside, outside = case.truth == 255, case.truth == 0
     assert np.abs(pixels[inside].mean(0) - pixels[outside].mean(0)).max() > 20
+
+
+def test_objects_are_drawn_in_order_and_hang_together(tmp_path):
+    few, more = (evaluate_segmenters.chosen_subjects([], tmp_path, "validation", count) for count in (5, 30))
+    assert more[:5] == few
+    assert len(more) == 30
+    assert "composition" not in {random_object(each.number).family for each in more}
 
 
 # --- scores -----------------------------------------------------------------------------------------

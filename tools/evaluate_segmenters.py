@@ -24,6 +24,7 @@ from pathlib import Path
 
 from evidence.subjects import Subject, procedural_objects, real_meshes
 from mesh_catalogue import library_entries
+from objects import random_object
 from segmentation.bench import Bench
 from segmentation.photographs import photographs
 from segmentation.report import write_report
@@ -34,6 +35,9 @@ from viewfusion.preprocessing.segmenters.onnx import NETWORKS
 from viewfusion.preprocessing.segmenters.weights import find_weights
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+LOOSE = ("composition",)
+"""Families of solids that hang apart in the air: no photo shows such an object, and nobody could tell it."""
+
 SEGMENTERS = ("grabcut", "plain", "u2netp", "u2net", "auto")
 """The first is what times are multiples of."""
 
@@ -42,7 +46,8 @@ def chosen_subjects(libraries: list[Path], unpacked: Path, split: str, cases: in
     """An object for each case: a mesh and a procedural one in turn, as far as there are meshes."""
     found = library_entries(libraries, unpacked)
     meshes = real_meshes(found, split, cases // 2)
-    objects = procedural_objects(split, cases)
+    drawn = procedural_objects(split, 2 * cases + 20)
+    objects = [each for each in drawn if random_object(each.number).family not in LOOSE][:cases]
     # Case by case, so that more cases leave those that are there as they are.
     return [
         meshes[number // 2] if number % 2 and number // 2 < len(meshes) else objects[number]

@@ -62,10 +62,9 @@ class _Bar:
         console = Console(stderr=True)
         columns = TextColumn("{task.description}", markup=False), DownloadColumn(), TimeRemainingColumn()
         self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self.task = self.bar.add_task(name, total=None, visible=False)
+        self.task = self.bar.add_task(name, total=None)
 
     def __enter__(self) -> _Bar:
-        self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,4 +72,5 @@ class _Bar:
 
     def on_bytes(self, come: int, total: int | None) -> None:
         """See :data:`viewfusion.downloads.OnBytes`."""
-        self.bar.update(self.task, completed=come, total=total, visible=True)
+        self.bar.start()  # not before: pip draws a bar of its own
+        self.bar.update(self.task, completed=come, total=total)

@@ -44,8 +44,9 @@ def segmented(rgb: np.ndarray, hints: Hints, method: str, look: Look) -> Segment
         )
     ramp = np.clip((probabilities - HAZE) / (1 - 2 * HAZE), 0, 1)
     found = Image.fromarray(np.rint(ramp * 255).astype(np.uint8))
+    found = found.resize((right - left, bottom - top), Image.Resampling.BILINEAR)
     alpha = np.zeros(rgb.shape[:2], np.uint8)
-    alpha[top:bottom, left:right] = found.resize((right - left, bottom - top), Image.Resampling.BILINEAR)
+    alpha[top:bottom, left:right] = np.asarray(found)
     return Segmentation(alpha, method, agreement(*looks))
 
 

@@ -126,7 +126,7 @@ def _input(rgb: np.ndarray, network: Network) -> np.ndarray:
     size = network.side, network.side
     pixels = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS), np.float32)
     scaled = pixels / max(float(pixels.max()), 1.0)
-    normal = (scaled - np.float32(network.mean)) / np.float32(network.std)
+    normal = (scaled - np.array(network.mean, np.float32)) / np.array(network.std, np.float32)
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
 
 
