@@ -521,6 +521,7 @@ def test_over_white_by_hand() -> None:
     rgba = np.array([[[0, 100, 255, 255], [0, 100, 255, 0], [0, 100, 255, 51]]], np.uint8)
     # 51 / 255 = 0.2: 0.2 * 0 + 0.8 * 255 = 204, 0.2 * 100 + 204 = 224.
     assert over_white(rgba).tolist() == [[[0, 100, 255], [255, 255, 255], [204, 224, 255]]]
+    assert np.array_equal(over_white(np.stack([rgba, rgba]))[1], over_white(rgba)), "several at once"
 
 
 @pytest.mark.parametrize("path", sorted([*PHOTOS.glob("*.png"), *PHOTOS.glob("*.jpg")]), ids=lambda p: p.name)

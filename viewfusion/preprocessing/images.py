@@ -177,14 +177,15 @@ def rgba_from_array(array: np.ndarray, name: str = "image") -> np.ndarray:
 
 
 def over_white(rgba: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8: the straight-alpha ``rgba`` (H, W, 4) uint8 laid over white."""
+    """(..., H, W, 3) uint8: the straight-alpha ``rgba`` (..., H, W, 4) uint8 laid over white."""
     if rgba[..., 3].min() == 255:
         return rgba[..., :3].copy()
-    rgb = np.empty((*rgba.shape[:2], 3), np.uint8)
-    for rows in bands(*rgba.shape[:2]):
-        alpha = rgba[rows, :, 3:].astype(np.uint16)
-        rgb[rows] = (rgba[rows, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
-    return rgb
+    lines = rgba.reshape(-1, *rgba.shape[-2:])
+    rgb = np.empty((*lines.shape[:2], 3), np.uint8)
+    for rows in bands(*lines.shape[:2]):
+        alpha = lines[rows, :, 3:].astype(np.uint16)
+        rgb[rows] = (lines[rows, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    return rgb.reshape(*rgba.shape[:-1], 3)
 
 
 def bands(height: int, width: int, multiple: int = 1) -> Iterator[slice]:
