@@ -285,10 +285,13 @@ def test_auto_is_used_where_it_is_sure_and_told_where_it_is_not(run, tmp_path):
         assert (estimate["elevation_deg"], estimate["network_evaluations"]) == (used, 120)
         manifest = json.loads((folder / "manifest.json").read_text())
         assert manifest["config"]["elevation_deg"] == used
+        assert manifest["config"]["seed"] == int(seed[-4:])
         assert [view["pose"]["elevation_deg"] for view in manifest["views"]] == [used, used]
         curve = estimate.pop("curve")
         assert (manifest["input"]["elevation"], len(curve)) == (estimate, 121)
         assert {"elevation.json", "elevation.png"} <= set(manifest["files"])
+    made = {(tmp_path / "chair" / seed / "views/001.png").read_bytes() for seed in ("seed-0000", "seed-0001")}
+    assert len(made) == 2, "another seed, another picture"
     code, _, err = run(*command)
     assert (code, err.count("complete already"), err.count("elevation is")) == (0, 2, 0)
 

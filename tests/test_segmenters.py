@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from viewfusion.errors import ViewFusionError
-from viewfusion.preprocessing import SEGMENTERS, Hints, prepare_image, segment
+from viewfusion.preprocessing import SEGMENTERS, Hints, Preparation, prepare_image, segment
 from viewfusion.preprocessing.segmenters import (
     ALIASES,
     NETWORKS,
@@ -196,7 +196,7 @@ def test_bad_masks_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ViewFusionError, match=r"text\.png: not an image"):
         mask.segment(photo()[..., :3], Hints(mask=tmp_path / "text.png"))
     with pytest.raises(ViewFusionError, match=r"image: .*gone\.png: no such file"):
-        prepare_image(photo(), 32, hints=Hints(mask=tmp_path / "gone.png"))
+        prepare_image(photo(), 32, Preparation(hints=Hints(mask=tmp_path / "gone.png")))
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,9 @@ def generate_360(photos: list[Path], options: Options, wanted: Wanted, num_sampl
     if not 1 <= num_samples <= MOST_SAMPLES:
         raise ViewFusionError(f"--num-samples must be 1 to {MOST_SAMPLES}, got {num_samples}")
     seeds = range(wanted.config.seed, wanted.config.seed + num_samples)
-    samples = {seed: replace(wanted, config=changed(wanted.config, seed=seed)) for seed in seeds}
-    each_photo(photos, options, partial(_samples, samples))
+    for seed in seeds:
+        _seeded(wanted, seed)  # refused before anything is started
+    each_photo(photos, options, partial(_samples, wanted, seeds))
 
 
 def _turn(wanted: Wanted, session: Session, photo: Photo, folder: Path, name: str = "") -> None:
@@ -43,15 +44,20 @@ def _turn(wanted: Wanted, session: Session, photo: Photo, folder: Path, name: st
         session.say(f"{len(wanted.trajectory.views)} views in {folder}")
 
 
-def _samples(samples: dict[int, Wanted], session: Session, photo: Photo, folder: Path) -> None:
+def _seeded(wanted: Wanted, seed: int) -> Wanted:
+    return replace(wanted, config=changed(wanted.config, seed=seed))
+
+
+def _samples(wanted: Wanted, seeds: range, session: Session, photo: Photo, folder: Path) -> None:
     from viewfusion.outputs import write_samples
 
-    sheet, runs = folder / "samples.png", {seed: folder / f"seed-{seed:04d}" for seed in samples}
+    sheet, runs = folder / "samples.png", {seed: folder / f"seed-{seed:04d}" for seed in seeds}
     if sheet.exists() and not any(folder.glob("seed-*")):
         raise ViewFusionError(f"{sheet} is there already and no run's; choose another --out or remove it")
-    samples = {seed: session.settled(photo, wanted, runs[seed]) for seed, wanted in samples.items()}
-    for seed, wanted in samples.items():
-        _turn(wanted, session, photo, runs[seed], f"{photo.name}, seed {seed}")
-    poses = next(iter(samples.values())).trajectory.views
+    # Settled before seeds are set: what was wanted at another elevation is made from the options anew.
+    samples = {seed: _seeded(session.settled(photo, wanted, runs[seed]), seed) for seed in seeds}
+    for seed, sample in samples.items():
+        _turn(sample, session, photo, runs[seed], f"{photo.name}, seed {seed}")
+    poses = samples[seeds[0]].trajectory.views
     write_samples(sheet, runs, poses, photo.title)
     session.say(f"{len(runs)} seeds in {sheet}")
