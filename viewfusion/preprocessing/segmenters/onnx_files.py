@@ -20,11 +20,13 @@ MOST_NODES = 100_000
 _MODEL_GRAPH, _MODEL_FUNCTIONS = 7, 25
 _GRAPH_NODE, _GRAPH_WEIGHTS, _GRAPH_SPARSE = 1, 5, 15
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 4, 5, 7
-_ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPHS, _ATTRIBUTE_TENSORS = 5, (6, 11), 10
+_ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS, _ATTRIBUTE_SPARSE = (5, 10), (6, 11), (22, 23)
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 4, 8, 9
 _TENSOR_EXTERNAL = (13, 14)
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 _FLOAT = 1
+
+_SPARSE = "has sparse weights, which are not looked through; refused"
 
 Value = int | memoryview
 
@@ -113,7 +115,7 @@ def _read_graph(graph: memoryview, nodes: list[Node], weights: dict[str, memoryv
         elif number == _GRAPH_WEIGHTS:
             weights[_checked_tensor(_message(part))] = _message(part)
         elif number == _GRAPH_SPARSE:
-            raise ViewFusionError("has sparse weights, which are not looked through; refused")
+            raise ViewFusionError(_SPARSE)
 
 
 def _node(message: memoryview) -> Node:
@@ -133,7 +135,9 @@ def _check_attribute(message: memoryview) -> None:
     for number, part in _fields(message):
         if number in _ATTRIBUTE_GRAPHS:
             raise ViewFusionError("has loops or branches, which need not end; refused")
-        if number in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
+        if number in _ATTRIBUTE_SPARSE:
+            raise ViewFusionError(_SPARSE)
+        if number in _ATTRIBUTE_TENSORS:
             _checked_tensor(_message(part))
 
 
@@ -156,7 +160,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
     while place < end:
         key, place = _varint(message, place)
         number, kind = key >> 3, key & 7
-        if number == 0:
+        if number == 0 or key >> 32:  # others cut a key to 32 bits, and would read another field than we
             raise ValueError
         if kind == _VARINT:
             value, place = _varint(message, place)
