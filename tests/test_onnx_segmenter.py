@@ -210,6 +210,14 @@ BAD = {
         model(nodes=(node("Constant", [], "z", field(5, field(5, tensor("w", np.zeros(0), field(14, 1))))),)),
         "other files",
     ),
+    "sparse inside an attribute": (
+        model(nodes=(node("Constant", [], "z", field(5, field(22, field(1, tensor("w", np.zeros(1)))))),)),
+        "sparse weights",
+    ),
+    "a field that others read as the graph": (
+        MODEL + varint(1 << 32 | 7 << 3 | 2) + varint(2) + b"\x0a\0",
+        "not an ONNX model",
+    ),
     "an operator that is none": (model(nodes=(node("Nonsense", ["x"], "z"),)), "onnxruntime cannot load it"),
     "another size": (model(side=64), "takes one picture of shape"),
     "many maps": (model(maps=2), "one map of probabilities wanted"),
@@ -316,6 +324,8 @@ def test_other_bytes_under_a_name_are_refused_and_left(cache):
     assert onnx.available("u2netp")
     with pytest.raises(ViewFusionError, match="is not the published u2netp"):
         onnx.segmenter("u2netp")(squares(), Hints())
+    with pytest.raises(ViewFusionError, match=r"was left as it is; move it away and fetch again"):
+        fetch_weights("u2netp")
     assert (cache / "u2netp.onnx").read_bytes() == MODEL
 
 
@@ -397,6 +407,20 @@ def test_fetching_from_an_address(run, published, address, tmp_path, monkeypatch
     assert fetch_weights("u2netp", on_bytes=lambda *bytes_: come.append(bytes_)) == published
     assert come[-1] == (len(MODEL), len(MODEL))
     assert published.read_bytes() == MODEL
+
+
+def test_other_bytes_of_another_program_are_passed_over(published, address, tmp_path, monkeypatch):
+    theirs = tmp_path / "home/.u2net/u2netp.onnx"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"of another version")
+    (tmp_path / "served/a.onnx").write_bytes(MODEL)
+    source = replace(WEIGHTS["u2netp"], archive=None, address=f"{address}/a.onnx")
+    monkeypatch.setitem(WEIGHTS, "u2netp", source)
+    with pytest.raises(ViewFusionError, match="run `viewfusion segmenters fetch u2netp`"):
+        onnx.segmenter("u2netp")(squares(), Hints())
+    assert fetch_weights("u2netp") == published
+    assert onnx.segmenter("u2netp")(squares(), Hints()).method == "u2netp"
+    assert theirs.read_bytes() == b"of another version"
 
 
 def test_more_bytes_than_any_weights_have_are_not_fetched(published, address, tmp_path, monkeypatch):

@@ -178,8 +178,8 @@ def _filled(network: nn.Module, path: Path, name: str, published: bool) -> nn.Mo
     content = file_bytes(path)
     if published and not is_published(content, name):
         raise ViewFusionError(
-            f"{path}: is not the published {name} (another hash), and was left as it is; put it elsewhere "
-            f"and run `viewfusion segmenters fetch {name}`"
+            f"{path}: is not the published {name} (another hash), and was left as it is; run `viewfusion "
+            f"segmenters fetch {name}`"
         )
     try:
         _check_unpacked(content)

@@ -169,8 +169,8 @@ def _kept(path: Path, name: str, published: bool, size: int, changed: int) -> In
     content = file_bytes(path)
     if published and not is_published(content, name):
         raise ViewFusionError(
-            f"{path}: is not the published {name} (another hash); remove it and run `viewfusion segmenters "
-            f"fetch {name}`, or give its path if you mean this file"
+            f"{path}: is not the published {name} (another hash); run `viewfusion segmenters fetch {name}`, "
+            "or give its path if you mean this file"
         )
     if not published:
         try:

