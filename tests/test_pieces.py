@@ -75,6 +75,15 @@ def test_the_piece_at_a_point_or_just_beside_it() -> None:
         piece_at(np.zeros((20, 20), bool), 5, 5)
 
 
+def test_a_point_of_a_narrow_photo_is_found_in_its_copy() -> None:
+    """17 x 2100 becomes 8 x 1024: half as wide, but 0.488 times as high: by the same factor the point would be 34 rows higher."""
+    alpha = np.zeros((2100, 17), np.uint8)
+    alpha[100:1900], alpha[1960:2080] = 255, 255
+    kept = only_piece_at(alpha, 8, 1980)
+    assert not kept[:1940].any()
+    assert (kept[1970:2070] == 255).all()
+
+
 def test_a_soft_rim_goes_with_its_piece_and_stays_with_the_other() -> None:
     alpha = squares((10, 10, 30), (60, 60, 30))
     alpha[10:40, 40] = alpha[60:90, 90] = 60

@@ -126,9 +126,9 @@ def test_a_mask_is_not_ignored(tmp_path: Path) -> None:
 
 
 def test_hints_move_with_the_part_that_is_looked_at() -> None:
-    moved = Hints(point=(50, 40), box=(30, 20, 70, 60)).moved(30, 20, 0.5)
-    assert moved == Hints(point=(10, 10), box=(0, 0, 20, 20))
-    assert Hints().moved(1, 2, 3) == Hints()
+    moved = Hints(point=(50, 40), box=(30, 20, 70, 60)).moved(30, 20, 0.5, 0.25)
+    assert moved == Hints(point=(10, 5), box=(0, 0, 20, 10))
+    assert Hints().moved(1, 2, 3, 4) == Hints()
 
 
 def test_evenly_faint_files_are_no_cutouts() -> None:

@@ -122,8 +122,8 @@ def piece_at(mask: np.ndarray, x: float, y: float) -> np.ndarray:
 def only_piece_at(alpha: np.ndarray, x: float, y: float) -> np.ndarray:
     """``alpha`` (H, W) uint8 of the piece at pixel (x, y) alone; see :func:`piece_at`."""
     solid = solid_copy(alpha)
-    scale = solid.shape[1] / alpha.shape[1]
-    return without(alpha, solid, solid & ~piece_at(solid, x * scale, y * scale))
+    down, across = solid.shape[0] / alpha.shape[0], solid.shape[1] / alpha.shape[1]
+    return without(alpha, solid, solid & ~piece_at(solid, x * across, y * down))
 
 
 def without_specks(alpha: np.ndarray) -> tuple[np.ndarray, int, float]:

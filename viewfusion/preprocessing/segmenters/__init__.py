@@ -58,11 +58,15 @@ class Hints:
     point: tuple[float, float] | None = None
     box: tuple[float, float, float, float] | None = None
 
-    def moved(self, left: float, top: float, scale: float) -> Hints:
-        """The same in pixels of a part of the photo that begins at (left, top) and is then resized."""
+    def moved(self, left: float, top: float, across: float, down: float) -> Hints:
+        """The same in pixels of a part of the photo that begins at (left, top) and is then resized.
+
+        Args:
+            across, down: by these factors; they differ where the sides of a copy are rounded.
+        """
 
         def place(x: float, y: float) -> tuple[float, float]:
-            return (x - left) * scale, (y - top) * scale
+            return (x - left) * across, (y - top) * down
 
         point = None if self.point is None else place(*self.point)
         box = None if self.box is None else (*place(*self.box[:2]), *place(*self.box[2:]))

@@ -78,7 +78,8 @@ def segment(rgb: np.ndarray, hints: Hints) -> Segmentation:
     coarse = reduced(view, Image.Resampling.BOX, COARSE_SIDE)
     if np.ptp(coarse, axis=(0, 1)).max() < FLAT:
         raise ViewFusionError(_NOTHING)
-    moved = hints.moved(columns.start, rows.start, coarse.shape[1] / view.shape[1])
+    down, across = coarse.shape[0] / view.shape[0], coarse.shape[1] / view.shape[1]
+    moved = hints.moved(columns.start, rows.start, across, down)
     mask, agreement = _agreed(coarse, starts(coarse, moved.point, moved.box), moved.point)
     confidence = MOST_CONFIDENCE * agreement * _plausibility(coarse, mask)
     hinted = hints.point is not None or hints.box is not None
