@@ -231,7 +231,11 @@ def test_an_estimate_comes_back_from_its_file():
 
 @pytest.mark.parametrize(
     "change",
-    [{"curve": 3}, {"elevation_deg": "high"}, {"elevation_deg": 91}, {"elevation_deg": math.nan}, {"x": 1}],
+    [
+        *({"elevation_deg": "high"}, {"elevation_deg": 91}, {"elevation_deg": math.nan}, {"x": 1}),
+        *({"measured_deg": "low"}, {"confidence": None}, {"doubt": 3}, {"depth": math.inf}),
+        *({"curve": 3}, {"curve": [[0, math.nan]]}),
+    ],
 )
 def test_what_is_no_estimate_is_refused(change):
     values = {**estimate_from_points(seen_points(20)).to_dict(), **change}

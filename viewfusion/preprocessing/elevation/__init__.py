@@ -95,7 +95,12 @@ class ElevationEstimate:
         """
         curve = tuple((float(degrees), float(misfit)) for degrees, misfit in values["curve"])
         estimate = cls(**{**values, "curve": curve})
-        if not abs(float(estimate.elevation_deg)) <= 90:
+        told = estimate.to_dict(with_curve=False)
+        words, measured = told.pop("doubt"), told.pop("measured_deg")
+        numbers = [*told.values(), *sum(curve, ()), *([] if measured is None else [measured])]
+        if not (isinstance(words, str) and all(isinstance(number, int | float) for number in numbers)):
+            raise TypeError("numbers and words wanted")
+        if not (all(map(math.isfinite, numbers)) and abs(estimate.elevation_deg) <= 90):
             raise ValueError("no elevation")
         return estimate
 
