@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,8 +131,12 @@ def _left_open(made: Callable[[list[str]], list[Wanted]], overrides: list[str]) 
     if [each for each in overrides if each.partition("=")[0] == "elevation_deg"][-1:] != [AUTO]:
         return everything
 
+    @lru_cache(maxsize=1)  # of many poses each will ask
+    def remade(elevation_deg: float) -> list[Wanted]:
+        return made([*overrides, f"elevation_deg={elevation_deg}"])
+
     def at(place: int, elevation_deg: float) -> Wanted:
-        return made([*overrides, f"elevation_deg={elevation_deg}"])[place]
+        return remade(elevation_deg)[place]
 
     return [replace(one, at_elevation=partial(at, place)) for place, one in enumerate(everything)]
 
