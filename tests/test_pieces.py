@@ -76,7 +76,7 @@ def test_the_piece_at_a_point_or_just_beside_it() -> None:
 
 
 def test_a_point_of_a_narrow_photo_is_found_in_its_copy() -> None:
-    """17 x 2100 becomes 8 x 1024: half as wide, but 0.488 times as high: by the same factor the point would be 34 rows higher."""
+    """17 x 2100 becomes 8 x 1024, 0.47 times as wide and 0.49 times as high: 34 rows apart at the point."""
     alpha = np.zeros((2100, 17), np.uint8)
     alpha[100:1900], alpha[1960:2080] = 255, 255
     kept = only_piece_at(alpha, 8, 1980)
