@@ -8,6 +8,7 @@ import warnings
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -573,6 +574,21 @@ def test_the_steps_of_a_photo() -> None:
     rows, columns = np.flatnonzero((chair[..., 3] > 127).any(1)), np.flatnonzero((chair[..., 3] > 127).any(0))
     assert steps.box == (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
     assert np.array_equal(steps.prepared.rgba, prepare_image(PHOTOS / "chair.png", 64).rgba)
+
+
+def test_too_little_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's error for it, and OpenCV's own, raised by OpenCV for an array of 2 ** 62 bytes."""
+
+    def starved(*_: object) -> None:
+        raise MemoryError
+
+    def starved_in_opencv(*_: object) -> None:
+        cv2.copyMakeBorder(np.zeros((1, 1, 4), np.uint8), 0, 2**30, 0, 2**30 - 2, cv2.BORDER_CONSTANT)
+
+    for how in (starved, starved_in_opencv):
+        monkeypatch.setattr("viewfusion.preprocessing.cut_out", how)
+        with pytest.raises(ViewFusionError, match=r"chair\.png: needs more memory than there is; reduce it"):
+            prepare_image(PHOTOS / "chair.png", 64)
 
 
 def test_a_preparation_is_followed() -> None:

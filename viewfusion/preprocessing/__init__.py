@@ -138,10 +138,17 @@ def prepare_steps(
         prepared = PreparedImage(framed, cutout.method, remarks, cutout.confidence)
         seen = reduced_photo(cutout.rgba, SEEN_SIDE)[..., 3]
         return Steps(prepared, cutout.rgba, object_box(alpha), photo, seen)
-    except MemoryError:
-        raise ViewFusionError(f"{_name(source)}: needs more memory than there is; reduce it") from None
     except ViewFusionError as error:
         raise ViewFusionError(f"{_name(source)}: {error}") from None
+    except Exception as error:
+        if not _is_starved(error):
+            raise
+        raise ViewFusionError(f"{_name(source)}: needs more memory than there is; reduce it") from None
+
+
+def _is_starved(error: Exception) -> bool:
+    """Whether it says that there is too little memory; OpenCV has an error of its own for that."""
+    return isinstance(error, MemoryError) or "Insufficient memory" in str(error)
 
 
 def _name(source: object) -> str:
