@@ -285,6 +285,12 @@ def test_a_model_that_changes_is_loaded_anew(file):
     assert np.array_equal(onnx.segment(squares(), Hints(), file).alpha, before)
 
 
+@pytest.mark.parametrize(("told", "threads"), [("", 0), ("3", 3), ("4,2", 4), ("many", 0)])
+def test_as_many_threads_as_others_use(monkeypatch, told, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert onnx._threads() == threads
+
+
 def test_reading_a_model_as_data():
     read = read_model(MODEL)
     assert read.nodes == (
