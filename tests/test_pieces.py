@@ -9,6 +9,7 @@ from viewfusion.preprocessing.pieces import (
     components,
     edge_strips,
     enlarged,
+    from_border,
     grown,
     inside_box,
     only_piece_at,
@@ -128,6 +129,14 @@ def test_components_by_hand() -> None:
     assert labels.tolist() == [[1, 0, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0], [0, 0, 0, 2]]
     assert not components(np.zeros((3, 3), bool)).any()
     assert (components(np.ones((3, 3), bool)) == 1).all()
+
+
+def test_pieces_that_reach_the_border_by_hand() -> None:
+    mask = np.array([[0, 0, 0, 0, 0], [0, 1, 0, 1, 1], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]], bool)
+    expected = np.zeros_like(mask)
+    expected[1, 3:] = True
+    assert np.array_equal(from_border(mask), expected)
+    assert not from_border(np.zeros((3, 3), bool)).any()
 
 
 def test_components_agree_with_a_plain_flood_fill() -> None:

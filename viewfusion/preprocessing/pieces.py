@@ -83,6 +83,13 @@ def components(mask: np.ndarray) -> np.ndarray:
     return np.unique(parent, return_inverse=True)[1][runs]
 
 
+def from_border(mask: np.ndarray) -> np.ndarray:
+    """(h, w) bool: the pieces of ``mask`` (h, w) bool that reach the border."""
+    labels = components(mask)
+    border = np.concatenate([labels[[0, -1]].ravel(), labels[:, [0, -1]].ravel()])
+    return np.isin(labels, border[border > 0])
+
+
 def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
     """(h, w) bool: ``mask`` and what is within ``pixels`` of it, along rows and columns."""
     import cv2

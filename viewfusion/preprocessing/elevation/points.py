@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..pieces import components
+from ..pieces import from_border
 
 SIDE = 256
 """Pixels a side at which points are looked for: in 64 SIFT finds less than half."""
@@ -45,9 +45,7 @@ class _Looked:
     def at(cls, rgb: np.ndarray) -> _Looked:
         resized = Image.fromarray(rgb).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         pixels = np.asarray(resized)
-        white = components(pixels.min(axis=2) >= NEARLY_WHITE)
-        border = np.concatenate([white[[0, -1]].ravel(), white[:, [0, -1]].ravel()])
-        mask = ~np.isin(white, border[border > 0])
+        mask = ~from_border(pixels.min(axis=2) >= NEARLY_WHITE)
         grey = np.rint(pixels.mean(axis=2)).astype(np.uint8)
         return cls(grey, mask.astype(np.uint8))
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from ...errors import ViewFusionError
-from ..pieces import SPECK_SHARE, components, reduced
+from ..pieces import SPECK_SHARE, components, from_border, reduced
 from . import Hints, Segmentation
 
 BACKGROUND_DISTANCE = 24
@@ -65,10 +65,7 @@ def background_colour(rgb: np.ndarray) -> np.ndarray:
 
 def _object_mask(distance: np.ndarray) -> np.ndarray:
     """(h, w) bool: all that background connected to the border does not reach, without specks."""
-    like_background = components(distance <= BACKGROUND_DISTANCE)
-    border = np.concatenate([like_background[[0, -1]].ravel(), like_background[:, [0, -1]].ravel()])
-    # Label 0 is what is unlike the background, and stays.
-    mask = ~np.isin(like_background, border[border > 0])
+    mask = ~from_border(distance <= BACKGROUND_DISTANCE)
     labels = components(mask)
     areas = np.bincount(labels.ravel())
     areas[0] = 0
