@@ -22,6 +22,9 @@ Look = Callable[[np.ndarray], np.ndarray]
 BOX_MARGIN = 0.1
 """Of a box's sides, seen around it: networks look for what stands out from something."""
 
+MOST_CONFIDENCE = 0.99
+"""However well both looks agree; 1 is for what somebody says."""
+
 HAZE = 0.2
 """Probabilities below this are nothing and those above 1 - this certain: a faint haze over the ground would
 be a grey veil over white. Of 0 to 0.4 the one with the least error of alpha for U-2-Net and its small
@@ -47,7 +50,7 @@ def segmented(rgb: np.ndarray, hints: Hints, method: str, look: Look) -> Segment
     found = found.resize((right - left, bottom - top), Image.Resampling.BILINEAR)
     alpha = np.zeros(rgb.shape[:2], np.uint8)
     alpha[top:bottom, left:right] = np.asarray(found)
-    return Segmentation(alpha, method, agreement(*looks))
+    return Segmentation(alpha, method, min(MOST_CONFIDENCE, agreement(*looks)))
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> float:
