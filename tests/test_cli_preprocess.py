@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_cli import CHAIR, QUICK, ROOT, refused
+from test_onnx_segmenter import MODEL, field, model
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.outputs import is_preprocessed, write_preprocessed
@@ -147,6 +148,21 @@ def test_a_mask_is_followed_and_recorded_by_what_it_holds(run, tmp_path):
     Image.fromarray(mask).save(tmp_path / "mask.png")
     assert "complete already" not in run(*command)[2]
     assert record(tmp_path / "out/bottle_on_white")["object_box"] == [120, 90, 200, 300]
+
+
+def test_a_network_of_ones_own_is_recorded_by_what_it_holds(run, tmp_path):
+    network = tmp_path / "u2netp-mine.onnx"
+    network.write_bytes(MODEL)
+    command = ["preprocess", BOTTLE, "--out", tmp_path / "out", "--segmenter", network, "--size", 32]
+    code, _, err = run(*command)
+    assert code == 0, err
+    told = record(tmp_path / "out/bottle_on_white")["made_of"]["options"]["segmenter"]
+    assert told == {"file": "u2netp-mine.onnx", "sha256": hashlib.sha256(MODEL).hexdigest()}
+    assert "complete already" in run(*command)[2]
+    network.write_bytes(model(field(2, "another producer")))
+    assert "complete already" not in run(*command)[2]
+    network.unlink()
+    refused(run(*command), "u2netp-mine.onnx: no such file; check the path")
 
 
 def test_points_and_boxes_are_those_of_the_upright_photo(run, tmp_path):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viewfusion.errors import ViewFusionError, did_you_mean
-from viewfusion.preprocessing import FRAME_FRACTION, FRAMINGS, Hints, Preparation, photo_hash
+from viewfusion.preprocessing import FRAME_FRACTION, FRAMINGS, SEGMENTERS, Hints, Preparation, photo_hash
 from viewfusion.preprocessing.segmenters import known_segmenter
+from viewfusion.preprocessing.segmenters.weights import file_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -50,16 +52,25 @@ def read_preparation(
 
 
 def preparation_json(how: Preparation) -> dict[str, Any]:
-    """For manifests and records: all of it, the mask by its name and hash."""
+    """For manifests and records: all of it, files by their names and hashes."""
     mask = how.hints.mask
     return {
-        "segmenter": how.segmenter,
+        "segmenter": _segmenter_json(how.segmenter),
         "mask": None if mask is None else {"file": mask.name, "sha256": photo_hash(mask)},
         "point": _listed(how.hints.point),
         "box": _listed(how.hints.box),
         "frame_fraction": how.fraction,
         "framing": how.framing,
     }
+
+
+def _segmenter_json(name: str) -> str | dict[str, str]:
+    """Its full name; of a file of one's own, such as networks lie in, what tells it from another."""
+    name = known_segmenter(name)
+    if name in SEGMENTERS:
+        return name
+    path = Path(name)
+    return {"file": path.name, "sha256": hashlib.sha256(file_bytes(path)).hexdigest()}
 
 
 def result_json(prepared: PreparedImage) -> dict[str, Any]:
