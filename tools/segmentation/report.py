@@ -24,7 +24,7 @@ PICTURE = "segmenters.png"
 TYPICAL = (0.25, 0.5, 0.75)
 """Quantiles of the best segmenter's overlap."""
 FAILURES = 4
-"""Its worst, and a case it does well and another badly."""
+"""How many of its worst are shown."""
 
 _CELL, _GAP = (168, 140), 4
 _METRICS = {

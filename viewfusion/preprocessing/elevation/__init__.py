@@ -97,7 +97,11 @@ class ElevationEstimate:
         estimate = cls(**{**values, "curve": curve})
         told = estimate.to_dict(with_curve=False)
         words, measured = told.pop("doubt"), told.pop("measured_deg")
-        numbers = [*told.values(), *sum(curve, ()), *([] if measured is None else [measured])]
+        numbers = [
+            *told.values(),
+            *(each for point in curve for each in point),
+            *([] if measured is None else [measured]),
+        ]
         if not (isinstance(words, str) and all(isinstance(number, int | float) for number in numbers)):
             raise TypeError("numbers and words wanted")
         if not (all(map(math.isfinite, numbers)) and abs(estimate.elevation_deg) <= 90):
