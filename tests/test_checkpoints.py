@@ -205,6 +205,7 @@ def edited(folder: Path, *keys: str, value: object) -> Path:
         (("unet", "in_channels"), 4, "another model"),
         (("guidance_scale",), "3", "guidance_scale must be a number"),
         (("guidance_scale",), float("nan"), "guidance_scale must be a number"),
+        (("leap_sigma",), True, "leap_sigma must be a number"),
         (("unet", "cross_attention_dim"), None, "cross_attention_dim"),
         (("vae", "scaling_factor"), float("nan"), "scaling_factor"),
         (("vae", "scaling_factor"), 0, "scaling_factor"),

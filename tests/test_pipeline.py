@@ -11,6 +11,7 @@ import torch
 
 from viewfusion import Pose, ViewFusionError, ViewFusionPipeline, load_config, load_zero123, path_to
 from viewfusion.conditioning import ReferenceMemory
+from viewfusion.config import PRESETS, changed
 from viewfusion.fusion import schedule
 from viewfusion.geometry import ring, ring_around
 from viewfusion.views import OUTPUT_TYPES
@@ -182,6 +183,24 @@ def test_a_checkpoint_says_which_guidance_suits_it(tiny_checkpoint, tmp_path):
         assert told[1].record.network_evaluations == 2 * STEPS
     assert loaded.settled(load_config("fast")).sampling.guidance_scale == 1
     assert loaded.settled(load_config("reference")).sampling.guidance_scale == 3
+
+
+def test_a_checkpoint_says_how_far_its_solver_leaps(tiny_checkpoint, tmp_path):
+    """Where the solver can. What a user says counts more, 0 too."""
+    model = load_zero123(*tiny_checkpoint)
+    assert model.leap_sigma == 0
+    model.config["leap_sigma"] = 0.35
+    loaded = ViewFusionPipeline.from_checkpoint(save_zero123(model, tmp_path / "ours", torch.float32))
+    leaps = {name: loaded.settled(load_config(name)).sampling.leap_sigma for name in PRESETS}
+    assert leaps == {"fast": 0.35, "balanced": 0, "reference": 0}
+    fast = load_config("fast", ["views=2", "sampling.num_inference_steps=3"])
+    own, none, same = (
+        loaded(photo(), config=changed(fast, leap_sigma=sigma))[1].image for sigma in (None, 0.0, 0.35)
+    )
+    assert torch.equal(own, same)
+    assert not torch.equal(own, none)
+    once = load_config("fast", ["views=2", "sampling.num_inference_steps=1"])
+    assert loaded(photo(), config=once)[1].record.solver_steps == 1
 
 
 # The habits of diffusers.

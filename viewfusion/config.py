@@ -31,7 +31,9 @@ class SamplingConfig:
     solver: str = "ddim"
     num_inference_steps: int = 50
     spacing: str = "timesteps"
-    guidance_scale: float | None = None  # what suits the checkpoint: Zero123.guidance_scale
+    # None: what suits the checkpoint, see Zero123.leap_sigma and Zero123.guidance_scale.
+    leap_sigma: float | None = None
+    guidance_scale: float | None = None
     eta: float = 1.0
     noise: str = "shared"
 
@@ -60,13 +62,14 @@ class Config:
     def validate(self) -> None:
         """Raise :class:`ViewFusionError` for the first value that cannot work, naming it."""
         from viewfusion.fusion import NOISE_SHARING, WEIGHT_FORMS
-        from viewfusion.solvers import DRAWS_ITS_OWN_NOISE, SOLVERS, SPACED, SPACINGS
+        from viewfusion.solvers import DRAWS_ITS_OWN_NOISE, LEAPING, SOLVERS, SPACED, SPACINGS
 
         _check_types(self)
         sampling, fusion = self.sampling, self.fusion
         finite = {
             "elevation_deg": self.elevation_deg,
             "radius": self.radius,
+            "sampling.leap_sigma": sampling.leap_sigma or 0,
             "sampling.guidance_scale": 0 if sampling.guidance_scale is None else sampling.guidance_scale,
             "sampling.eta": sampling.eta,
             "fusion.window_deg": fusion.window_deg,
@@ -94,6 +97,15 @@ class Config:
         _choice("sampling.spacing", sampling.spacing, SPACINGS)
         fits = sampling.spacing == "timesteps" or sampling.solver in SPACED
         _need(fits, "sampling.spacing", sampling.spacing, f"timesteps with the solver {sampling.solver}")
+        leap = sampling.leap_sigma or 0
+        _need(leap >= 0, "sampling.leap_sigma", leap, "0 (no leap) or more")
+        leaps = sampling.spacing == "karras" and sampling.solver in LEAPING
+        _need(
+            not leap or leaps,
+            "sampling.leap_sigma",
+            leap,
+            f"0, or spacing karras with one of {', '.join(LEAPING)}",
+        )
         alone = sampling.solver in DRAWS_ITS_OWN_NOISE and sampling.noise != "shared"
         _need(not alone, "sampling.noise", sampling.noise, f"shared with the solver {sampling.solver}")
         _choice("fusion.weight_form", fusion.weight_form, WEIGHT_FORMS)

@@ -29,7 +29,7 @@ from viewfusion.fusion import (
 )
 from viewfusion.geometry import Family, Trajectory
 from viewfusion.preprocessing import PreparedImage, prepare_image
-from viewfusion.solvers import make_scheduler
+from viewfusion.solvers import LEAPING, make_scheduler
 from viewfusion.views import OUTPUT_TYPES, View, ViewRecord, ViewSet
 from viewfusion.zero123 import Zero123, load_zero123, save_diffusers
 
@@ -144,10 +144,18 @@ class ViewFusionPipeline:
         return ViewSet(tuple(views[index] for index in sorted(views))).as_type(output_type)
 
     def settled(self, config: Config) -> Config:
-        """``config`` with what it leaves to the checkpoint filled in: the guidance scale."""
-        if config.sampling.guidance_scale is not None:
-            return config
-        return changed(config, guidance_scale=self.model.guidance_scale)
+        """``config`` with what it leaves to the checkpoint filled in: the guidance scale and the leap.
+
+        A checkpoint's leap holds for the solvers and the spacing that can have one, from two steps on.
+        """
+        sampling, chosen = config.sampling, {}
+        if sampling.guidance_scale is None:
+            chosen["guidance_scale"] = self.model.guidance_scale
+        if sampling.leap_sigma is None:
+            can = sampling.spacing == "karras" and sampling.solver in LEAPING
+            leaps = can and sampling.num_inference_steps > 1
+            chosen["leap_sigma"] = self.model.leap_sigma if leaps else 0.0
+        return changed(config, **chosen) if chosen else config
 
     def prepare(self, image: Any) -> PreparedImage:
         """The photo as the network will see it; see :func:`viewfusion.preprocessing.prepare_image`."""
@@ -214,10 +222,15 @@ class ViewFusionPipeline:
     ) -> tuple[torch.Tensor, ViewRecord]:
         """Latents (1, 4, h, w) of one target, and how they came about."""
         started, sampling = time.perf_counter(), config.sampling
-        scheduler = make_scheduler(
-            sampling.solver, self.model.scheduler_config, sampling.num_inference_steps, sampling.spacing
-        )
         assert sampling.guidance_scale is not None, "a settled config"
+        assert sampling.leap_sigma is not None, "a settled config"
+        scheduler = make_scheduler(
+            sampling.solver,
+            self.model.scheduler_config,
+            sampling.num_inference_steps,
+            sampling.spacing,
+            sampling.leap_sigma,
+        )
         denoiser = FusedDenoiser(self._predict_noise, conditions, sampling.guidance_scale)
         steps = len(scheduler.timesteps)
         latents = sample(denoiser, scheduler, noise, sampling.eta, partial(listeners, steps))

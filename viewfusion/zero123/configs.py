@@ -18,7 +18,7 @@ from .vq import KEYS as VQ_KEYS
 from .vq import is_vq
 
 KEYS = ("family", "image_size", "unet", "vae", "image_encoder", "scheduler")
-OPTIONAL = ("guidance_scale",)
+OPTIONAL = ("guidance_scale", "leap_sigma")
 
 # Named here, with a value of the kind each takes, and not read off CLIPVisionConfig, which also takes keys
 # that make it fetch kernels.
@@ -67,8 +67,9 @@ def check_config(config: Any, origin: str) -> dict[str, Any]:
         )
     checked: dict[str, Any] = {"family": config["family"]}
     checked["image_size"] = _number(config["image_size"], "image_size", origin, integer=True, least=8)
-    if "guidance_scale" in config:
-        checked["guidance_scale"] = _number(config["guidance_scale"], "guidance_scale", origin)
+    for key in OPTIONAL:
+        if key in config:
+            checked[key] = _number(config[key], key, origin)
     for part, kinds in part_keys().items():
         if not isinstance(config[part], Mapping):
             raise ViewFusionError(f"{origin}: {part} must be a mapping, got {brief(config[part])}")

@@ -27,8 +27,8 @@ class Zero123(nn.Module):
     ``config`` has the keys ``family`` ("zero123" or "stable-zero123"), ``image_size`` (pixels), and
     ``unet``, ``vae``, ``image_encoder``, ``scheduler``: the configs of diffusers' UNet2DConditionModel,
     AutoencoderKL (or of :class:`VQAutoencoder`), transformers' CLIPVisionConfig and of diffusers'
-    schedulers. ``scheduler`` states what the UNet was trained to predict. ``guidance_scale`` may say which
-    suits the weights.
+    schedulers. ``scheduler`` states what the UNet was trained to predict. ``guidance_scale`` and
+    ``leap_sigma`` may say which suit the weights.
     """
 
     # Declared loosely: diffusers' and transformers' classes carry no usable types.
@@ -80,6 +80,12 @@ class Zero123(nn.Module):
     def guidance_scale(self) -> float:
         """Of classifier-free guidance, where nobody chooses: what suits these weights, or Zero123's 3."""
         return self.config.get("guidance_scale", 3.0)
+
+    @property
+    def leap_sigma(self) -> float:
+        """Noise that a solver's first step leads to, where nobody chooses; 0: none. For weak networks, see
+        :func:`viewfusion.solvers.leaping_timesteps`."""
+        return self.config.get("leap_sigma", 0.0)
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
