@@ -1,4 +1,4 @@
-# make demo   installs into .venv/ and turns two shipped photos into 360 degree sequences in out/
+# make demo   installs into .venv/ and turns three shipped photos into 360 degree sequences in out/
 # make test   installs into .venv/, checks format, lint and types, and runs the tests
 PYTHON ?= python3
 VENV := .venv
@@ -9,9 +9,9 @@ WEIGHTS := $(VENV)/.weights
 .PHONY: demo test install format clean
 
 demo: $(READY)
-	$(BIN)/viewfusion generate-360 data/real_images/bucket.png data/real_images/chair.png \
-		--views 16 --preset fast --out out
-	@echo "Look at contact_sheet.png and turntable.gif in out/bucket and out/chair"
+	$(BIN)/viewfusion generate-360 data/real_images/bucket.png data/real_images/bottle_on_white.jpg \
+		data/real_images/chair.png --views 16 --preset fast --out out
+	@echo "Look at contact_sheet.png and turntable.gif in out/bucket, out/bottle_on_white and out/chair"
 
 test: $(READY) $(WEIGHTS)
 	$(BIN)/ruff format --check .
