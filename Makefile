@@ -1,4 +1,4 @@
-# make demo   installs into .venv/ and turns three shipped photos into 360 degree sequences in out/
+# make demo   installs into .venv/ and turns two shipped photos into 360 degree sequences in out/
 # make test   installs into .venv/, checks format, lint and types, and runs the tests
 PYTHON ?= python3
 VENV := .venv
@@ -10,8 +10,8 @@ WEIGHTS := $(VENV)/.weights
 
 demo: $(READY)
 	$(BIN)/viewfusion generate-360 data/real_images/bucket.png data/real_images/bottle_on_white.jpg \
-		data/real_images/chair.png --views 16 --preset fast --out out
-	@echo "Look at contact_sheet.png and turntable.gif in out/bucket, out/bottle_on_white and out/chair"
+		--views 16 --preset fast --out out
+	@echo "Look at contact_sheet.png and turntable.gif in out/bucket and out/bottle_on_white"
 
 test: $(READY) $(WEIGHTS)
 	$(BIN)/ruff format --check .
