@@ -62,7 +62,7 @@ class Config:
     def validate(self) -> None:
         """Raise :class:`ViewFusionError` for the first value that cannot work, naming it."""
         from viewfusion.fusion import NOISE_SHARING, WEIGHT_FORMS
-        from viewfusion.solvers import DRAWS_ITS_OWN_NOISE, LEAPING, SOLVERS, SPACED, SPACINGS
+        from viewfusion.solvers import DRAWS_ITS_OWN_NOISE, LEAPING, SOLVERS, SPACED, SPACINGS, can_leap
 
         _check_types(self)
         sampling, fusion = self.sampling, self.fusion
@@ -99,9 +99,8 @@ class Config:
         _need(fits, "sampling.spacing", sampling.spacing, f"timesteps with the solver {sampling.solver}")
         leap = sampling.leap_sigma or 0
         _need(leap >= 0, "sampling.leap_sigma", leap, "0 (no leap) or more")
-        leaps = sampling.spacing == "karras" and sampling.solver in LEAPING
         _need(
-            not leap or leaps,
+            not leap or can_leap(sampling.solver, sampling.spacing),
             "sampling.leap_sigma",
             leap,
             f"0, or spacing karras with one of {', '.join(LEAPING)}",

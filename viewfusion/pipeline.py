@@ -29,7 +29,7 @@ from viewfusion.fusion import (
 )
 from viewfusion.geometry import Family, Trajectory
 from viewfusion.preprocessing import PreparedImage, prepare_image
-from viewfusion.solvers import LEAPING, make_scheduler
+from viewfusion.solvers import can_leap, make_scheduler
 from viewfusion.views import OUTPUT_TYPES, View, ViewRecord, ViewSet
 from viewfusion.zero123 import Zero123, load_zero123, save_diffusers
 
@@ -152,8 +152,7 @@ class ViewFusionPipeline:
         if sampling.guidance_scale is None:
             chosen["guidance_scale"] = self.model.guidance_scale
         if sampling.leap_sigma is None:
-            can = sampling.spacing == "karras" and sampling.solver in LEAPING
-            leaps = can and sampling.num_inference_steps > 1
+            leaps = can_leap(sampling.solver, sampling.spacing) and sampling.num_inference_steps > 1
             chosen["leap_sigma"] = self.model.leap_sigma if leaps else 0.0
         return changed(config, **chosen) if chosen else config
 

@@ -66,7 +66,7 @@ def make_scheduler(
         raise ValueError(f"unknown solver {solver!r}; known: {', '.join(SOLVERS)}")
     if spacing != "timesteps" and not (spacing == "karras" and solver in SPACED):
         raise ValueError(f"{solver} has no spacing {spacing!r}")
-    if leap_sigma and not (spacing == "karras" and solver in LEAPING):
+    if leap_sigma and not can_leap(solver, spacing):
         raise ValueError(f"{solver} with spacing {spacing!r} cannot leap")
     name, options = _SOLVERS[solver]
     # Trailing: start at the noisiest timestep, where x_T is pure noise, however few the steps.
@@ -84,6 +84,11 @@ def make_scheduler(
     if solver == "ddim-reference":
         scheduler.timesteps = reference_timesteps(num_inference_steps)
     return scheduler
+
+
+def can_leap(solver: str, spacing: str) -> bool:
+    """Whether the first step of this solver may go where ``leap_sigma`` says."""
+    return spacing == "karras" and solver in LEAPING
 
 
 def leaping_timesteps(alphas_cumprod: torch.Tensor, num_inference_steps: int, leap_sigma: float) -> list[int]:
