@@ -10,7 +10,7 @@ WEIGHTS := $(VENV)/.weights
 
 demo: $(READY)
 	$(BIN)/viewfusion generate-360 data/real_images/bucket.png data/real_images/bottle_on_white.jpg \
-		--views 16 --preset fast --out out
+		--views 16 --out out
 	@echo "Look at contact_sheet.png and turntable.gif in out/bucket and out/bottle_on_white"
 
 test: $(READY) $(WEIGHTS)

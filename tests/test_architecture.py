@@ -59,7 +59,9 @@ TABLE = {
     # The wiring.
     "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),
     "conditioning": Row("fusion geometry zero123", "torch"),
-    "pipeline": Row("conditioning config fusion geometry preprocessing solvers views zero123", "torch"),
+    "pipeline": Row(
+        "conditioning config errors fusion geometry preprocessing solvers views zero123", "torch"
+    ),
     "cli": Row(
         "__init__ conditioning config datasets errors evaluation fusion geometry outputs pipeline "
         "preprocessing trajectory_files views zero123",

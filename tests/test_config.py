@@ -6,7 +6,6 @@ import json
 import math
 
 import pytest
-import yaml
 
 from viewfusion.config import PRESETS, Config, FusionConfig, SamplingConfig, changed, load_config
 from viewfusion.errors import ViewFusionError
@@ -46,9 +45,17 @@ def test_every_preset_is_a_file_and_every_file_a_preset():
     assert sorted(path.stem for path in resource_folder("configs").glob("*.yaml")) == sorted(PRESETS)
 
 
-def test_balanced_states_no_default():
-    assert yaml.safe_load((resource_folder("configs") / "balanced.yaml").read_text()) == {}
-    assert load_config() == load_config("balanced") == Config()
+def test_without_a_preset_nothing_is_chosen():
+    assert load_config() == Config()
+    assert set(vars(load_config().sampling).values()) == {None, 1.0, "shared"}
+
+
+def test_balanced_is_zero123s_own_sampler():
+    assert departures(load_config("balanced")) == {
+        "sampling.solver": "ddim",
+        "sampling.num_inference_steps": 50,
+        "sampling.spacing": "timesteps",
+    }
 
 
 def test_fast_departs_in_the_solver():

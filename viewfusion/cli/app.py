@@ -47,7 +47,10 @@ ModelConfig = Annotated[
 app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(metrics.app, name="metrics")
 
-Preset = Annotated[str, typer.Option(help="fast, balanced, reference, or a YAML file.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(help="fast, balanced, reference, or a YAML file.  [default: what suits the checkpoint]"),
+]
 Views = Annotated[int | None, typer.Option(help="How many views, the input among them.  [default: 16]")]
 Elevation = Annotated[
     float | None, typer.Option(help="Camera height over the horizon in the photo.  [default: 30]")
@@ -90,7 +93,7 @@ def generate_360(
     checkpoint: Checkpoint = "zero123-nano",
     model_config: ModelConfig = None,
     family: checkpoints.FamilyName = None,
-    preset: Preset = "balanced",
+    preset: Preset = None,
     views: Views = None,
     elevation_deg: Elevation = None,
     trajectory: TrajectoryFile = None,
@@ -140,7 +143,7 @@ def generate_view(
     checkpoint: Checkpoint = "zero123-nano",
     model_config: ModelConfig = None,
     family: checkpoints.FamilyName = None,
-    preset: Preset = "balanced",
+    preset: Preset = None,
     seed: Seed = None,
     device: Device = "auto",
     out: Out = Path("out"),
@@ -163,7 +166,7 @@ def generate_view(
 @app.command()
 def plan(
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE...]")] = None,
-    preset: Preset = "balanced",
+    preset: Preset = None,
     views: Views = None,
     elevation_deg: Elevation = None,
     trajectory: TrajectoryFile = None,

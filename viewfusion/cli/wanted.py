@@ -43,7 +43,10 @@ class Wanted:
 
 
 def wanted_turn(
-    preset: str, overrides: list[str], file: Path | None = None, sweep_deg: tuple[float, float] | None = None
+    preset: str | None,
+    overrides: list[str],
+    file: Path | None = None,
+    sweep_deg: tuple[float, float] | None = None,
 ) -> Wanted:
     """A ring; or the views of a trajectory ``file``; or a sweep over elevations.
 
@@ -62,7 +65,7 @@ def wanted_turn(
 
 
 def wanted_views(
-    preset: str, overrides: list[str], target: dict[str, float | None], file: Path | None = None
+    preset: str | None, overrides: list[str], target: dict[str, float | None], file: Path | None = None
 ) -> list[Wanted]:
     """Single targets, each with the path to it: one, or as many as ``file`` has.
 
