@@ -9,9 +9,9 @@ WEIGHTS := $(VENV)/.weights
 .PHONY: demo test install format clean
 
 demo: $(READY)
-	$(BIN)/viewfusion generate-360 data/real_images/bucket.png data/real_images/chair.png \
-		--views 16 --preset fast --out out
-	@echo "Look at contact_sheet.png and turntable.gif in out/bucket and out/chair"
+	$(BIN)/viewfusion generate-360 data/real_images/bucket.png data/real_images/bottle_on_white.jpg \
+		--views 16 --out out
+	@echo "Look at contact_sheet.png and turntable.gif in out/bucket and out/bottle_on_white"
 
 test: $(READY) $(WEIGHTS)
 	$(BIN)/ruff format --check .

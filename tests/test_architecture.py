@@ -66,7 +66,7 @@ TABLE = {
     "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),
     "conditioning": Row("fusion geometry zero123", "torch"),
     "pipeline": Row(
-        "conditioning config fusion geometry preprocessing solvers views zero123", "torch", "numpy"
+        "conditioning config errors fusion geometry preprocessing solvers views zero123", "torch", "numpy"
     ),
     "cli": Row(
         "__init__ conditioning config datasets errors evaluation fusion geometry outputs pipeline "

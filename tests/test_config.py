@@ -6,7 +6,6 @@ import json
 import math
 
 import pytest
-import yaml
 
 from viewfusion.config import PRESETS, Config, FusionConfig, SamplingConfig, changed, load_config
 from viewfusion.errors import ViewFusionError
@@ -46,9 +45,17 @@ def test_every_preset_is_a_file_and_every_file_a_preset():
     assert sorted(path.stem for path in resource_folder("configs").glob("*.yaml")) == sorted(PRESETS)
 
 
-def test_balanced_states_no_default():
-    assert yaml.safe_load((resource_folder("configs") / "balanced.yaml").read_text()) == {}
-    assert load_config() == load_config("balanced") == Config()
+def test_without_a_preset_nothing_is_chosen():
+    assert load_config() == Config()
+    assert set(vars(load_config().sampling).values()) == {None, 1.0, "shared"}
+
+
+def test_balanced_is_zero123s_own_sampler():
+    assert departures(load_config("balanced")) == {
+        "sampling.solver": "ddim",
+        "sampling.num_inference_steps": 50,
+        "sampling.spacing": "timesteps",
+    }
 
 
 def test_fast_departs_in_the_solver():
@@ -166,6 +173,9 @@ def test_values_of_another_type_are_refused(override, words):
         ("sampling.num_inference_steps=0", "num_inference_steps must be 1 to 999"),
         ("sampling.num_inference_steps=1000", "num_inference_steps must be 1 to 999"),
         ("sampling.guidance_scale=nan", "sampling.guidance_scale must be a finite number"),
+        ("sampling.leap_sigma=-1", "sampling.leap_sigma must be 0 .no leap. or more"),
+        ("sampling.leap_sigma=nan", "sampling.leap_sigma must be a finite number"),
+        ("sampling.leap_sigma=0.3", "leap_sigma must be 0, or spacing karras with one of dpm"),
         ("sampling.eta=-0.1", "sampling.eta must be 0 or more"),
         ("sampling.solver=dimm", "sampling.solver must be one of .* got 'dimm'; did you mean 'ddim'"),
         ("sampling.noise=none", "sampling.noise must be one of shared, independent"),

@@ -33,7 +33,13 @@ from viewfusion.geometry import ring
 
 VIEWS, SIZE = 4, 32
 CONFIG = load_config(
-    "fast", [f"views={VIEWS}", "sampling.num_inference_steps=2", "sampling.guidance_scale=3"]
+    "fast",
+    [
+        f"views={VIEWS}",
+        "sampling.num_inference_steps=2",
+        "sampling.guidance_scale=3",
+        "sampling.leap_sigma=0",
+    ],
 )
 
 

@@ -410,7 +410,7 @@ def on_a_small_disk(arguments: tuple[str, ...], disk: Path, notes: Path) -> None
     assert libc.unshare(0x00020000) == 0  # CLONE_NEWNS
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True)
-    for size in range(64, 2000, 16):
+    for size in range(64, 2000, 8):
         subprocess.run(["mount", "-o", f"remount,size={size}k", disk], check=True)
         log = notes / f"{size:04d}"
         child = os.fork()

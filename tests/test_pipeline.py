@@ -166,22 +166,73 @@ def test_unknown_settings_are_named(pipeline):
         pipeline(photo(), view=3)
 
 
-def test_a_checkpoint_says_which_guidance_suits_it(tiny_checkpoint, tmp_path):
-    """In our folders and in diffusers'; at 1 there is no unconditional row. What a user says counts more."""
-    model = load_zero123(*tiny_checkpoint)
-    assert model.guidance_scale == 3
-    model.config["guidance_scale"] = 1.0
-    ours = save_zero123(model, tmp_path / "ours", torch.float32)
-    theirs = ViewFusionPipeline(model).save_pretrained(tmp_path / "theirs")
-    for folder in (ours, theirs):
-        loaded = ViewFusionPipeline.from_checkpoint(folder)
-        assert loaded.model.guidance_scale == 1
-        made = loaded(photo(), config=load_config(overrides=QUICK), views=2)
-        assert made[1].record.network_evaluations == STEPS
-        told = loaded(photo(), config=load_config(overrides=QUICK), views=2, guidance_scale=3.0)
-        assert told[1].record.network_evaluations == 2 * STEPS
-    assert loaded.settled(load_config("fast")).sampling.guidance_scale == 1
-    assert loaded.settled(load_config("reference")).sampling.guidance_scale == 3
+OWN = {
+    "solver": "dpm++",
+    "num_inference_steps": 4,
+    "spacing": "karras",
+    "guidance_scale": 1.0,
+    "leap_sigma": 0.35,
+}
+
+
+@pytest.fixture(scope="module")
+def stating(tiny_checkpoint, tmp_path_factory):
+    """A pipeline whose checkpoint says how it is sampled."""
+    model = load_zero123(*tiny_checkpoint, family="zero123")
+    model.config["sampling"] = OWN
+    folder = tmp_path_factory.mktemp("stating") / "ours"
+    return ViewFusionPipeline.from_checkpoint(save_zero123(model, folder, torch.float32))
+
+
+def settled(pipeline, preset=None, *overrides):
+    """What a run would sample with, eta and noise left out."""
+    sampling = vars(pipeline.settled(load_config(preset, overrides)).sampling)
+    return {key: sampling[key] for key in OWN}
+
+
+def test_a_checkpoint_says_how_it_is_sampled(stating, tmp_path):
+    """In our folders and in diffusers'; at guidance 1 there is no unconditional row."""
+    theirs = ViewFusionPipeline.from_checkpoint(stating.save_pretrained(tmp_path / "theirs"))
+    for loaded in (stating, theirs):
+        assert settled(loaded) == OWN
+        record = loaded(photo(), views=2)[1].record
+        assert (record.solver_steps, record.network_evaluations) == (4, 4)
+    told = stating(photo(), views=2, guidance_scale=3.0)[1].record
+    assert told.network_evaluations == 8
+
+
+def test_a_checkpoint_that_states_nothing_is_sampled_as_balanced(pipeline):
+    assert settled(pipeline) == settled(pipeline, "balanced")
+    assert settled(pipeline)["guidance_scale"] == 3
+    assert settled(pipeline)["leap_sigma"] == 0
+
+
+def test_what_a_user_says_counts_more_than_the_checkpoint(stating):
+    assert settled(stating, "fast") == {**OWN, "num_inference_steps": 15}
+    ddim = {"solver": "ddim", "num_inference_steps": 50, "spacing": "timesteps", "leap_sigma": 0.0}
+    assert settled(stating, "balanced") == {**OWN, **ddim}
+    assert settled(stating, "reference")["guidance_scale"] == 3
+    assert settled(stating, None, "sampling.solver=ddim") == {**OWN, **ddim}
+    assert settled(stating, None, "sampling.solver=dpm++", "sampling.leap_sigma=0") == {
+        **OWN,
+        "leap_sigma": 0.0,
+    }
+    assert settled(stating, None, "sampling.num_inference_steps=1")["leap_sigma"] == 0
+
+
+def test_what_a_checkpoint_states_must_go_with_what_a_user_says(pipeline, stating, tiny_checkpoint):
+    with pytest.raises(ViewFusionError, match=r"timesteps with the solver ddim.*of the checkpoint: solver"):
+        pipeline.settled(load_config(None, ["sampling.spacing=karras"]))
+    model = load_zero123(*tiny_checkpoint, family="zero123")
+    model.config["sampling"] = {"solver": "os.system"}
+    with pytest.raises(ViewFusionError, match=r"got 'os.system' \(of the checkpoint: solver os.system"):
+        ViewFusionPipeline(model).settled(load_config())
+
+
+def test_a_leap_changes_the_picture(stating):
+    own, none, same = (stating(photo(), views=2, leap_sigma=sigma)[1].image for sigma in (None, 0.0, 0.35))
+    assert torch.equal(own, same)
+    assert not torch.equal(own, none)
 
 
 # The habits of diffusers.

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from viewfusion.fusion import ViewNoise, sample, view_generator
-from viewfusion.solvers import SOLVERS, SPACED, SPACINGS, make_scheduler, reference_timesteps
+from viewfusion.solvers import (
+    LEAPING,
+    SOLVERS,
+    SPACED,
+    SPACINGS,
+    leaping_timesteps,
+    make_scheduler,
+    reference_timesteps,
+)
 
 SHAPE = (4, 64, 64)
 STOCHASTIC = ("dpm++-sde", "euler-ancestral")
@@ -75,6 +83,55 @@ def test_karras_spacing_is_nearer_the_exact_flow_in_few_steps(solver, scheduler_
         place = (noise().initial() - alpha.sqrt() * MEAN) / (alpha * SPREAD**2 + 1 - alpha).sqrt()
         errors.append((found - (MEAN + SPREAD * place)).abs().mean().item())
     assert errors[1] < errors[0] / 2
+
+
+@pytest.mark.parametrize("solver", LEAPING)
+def test_a_leap_goes_from_pure_noise_to_where_it_is_told(solver, scheduler_config):
+    """And takes the steps asked for, the last from the least noise."""
+    sigmas = (1 / make_scheduler("ddim", scheduler_config, 5).alphas_cumprod - 1).sqrt()
+    for steps in (2, 6, 400):
+        scheduler = make_scheduler(solver, scheduler_config, steps, "karras", leap_sigma=0.35)
+        times = [int(time) for time in scheduler.timesteps]
+        assert len(times) == steps
+        assert times == sorted(set(times), reverse=True)
+        assert times[0] == 999
+        if steps < 400:
+            assert sigmas[times[1]] == pytest.approx(0.35, rel=0.02)
+        if steps > 2:
+            assert times[-1] == 0
+        assert scheduler.sigmas[0] == pytest.approx(float(sigmas[999]), rel=1e-4)
+        assert scheduler.sigmas[-1] == 0
+
+
+@pytest.mark.parametrize("solver", LEAPING)
+def test_after_a_leap_a_known_picture_is_found_all_the_same(solver, scheduler_config):
+    """A network that knows x0 whatever it sees: every way of stepping ends there."""
+    scheduler = make_scheduler(solver, scheduler_config, 5, "karras", leap_sigma=0.5)
+    known = torch.linspace(-1, 1, 4 * 64 * 64).view(1, *SHAPE)
+
+    def denoise(latents, timestep):
+        alpha = scheduler.alphas_cumprod[int(timestep)]
+        return (latents - alpha.sqrt() * known) / (1 - alpha).sqrt()
+
+    assert torch.allclose(sample(denoise, scheduler, noise(), 1.0), known, atol=1e-3)
+
+
+def test_timesteps_of_a_leap_by_hand():
+    """Noises 1, 2, 4, 8: from 8 to 4, then down; where there are as many steps as noises, all of them."""
+    sigmas = torch.tensor([1.0, 2.0, 4.0, 8.0])
+    alphas = 1 / (sigmas**2 + 1)
+    assert leaping_timesteps(alphas, 2, 4.0) == [3, 2]
+    assert leaping_timesteps(alphas, 3, 4.0) == [3, 2, 0]
+    assert leaping_timesteps(alphas, 4, 1.1) == [3, 2, 1, 0]
+    assert leaping_timesteps(alphas, 2, 100.0) == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("solver", "spacing"), [("ddim", "timesteps"), ("unipc", "karras"), ("dpm++", "timesteps")]
+)
+def test_who_cannot_leap_says_so(solver, spacing, scheduler_config):
+    with pytest.raises(ValueError, match="cannot leap"):
+        make_scheduler(solver, scheduler_config, 5, spacing, leap_sigma=0.35)
 
 
 @pytest.mark.parametrize(

@@ -339,16 +339,16 @@ def test_all_stages_in_slices(config, dataset, tmp_path):
     assert (tmp_path / "state/scaling_factor.txt").read_text() == scale
 
 
-def test_details_come_last(config, dataset, monkeypatch):
+def test_geometry_comes_first_and_details_last(config, dataset, monkeypatch):
     drawn = []
     monkeypatch.setattr(
         nano.diffusion, "draw_timesteps", lambda n, a, power: drawn.append(power) or torch.arange(n)
     )
     module = diffusion(model_of(config), dataset, config, minutes=1)
-    for seconds in (0, 44, 46):
+    for seconds in (0, 29, 31, 44, 46, 61):
         module.trained_seconds.fill_(seconds)
         module.loss()
-    assert drawn == [0.35, 0.35, 0.8]
+    assert drawn == [0, 0, 0.35, 0.35, 0.8, 0.8]
 
 
 def test_held_out_objects_are_watched(config, dataset, tmp_path):
@@ -445,6 +445,7 @@ def test_noises_are_drawn_evenly_by_their_logarithm():
     shares = ((logs - low) / (high - low)).quantile(torch.tensor([0.25, 0.5, 0.75]))
     torch.testing.assert_close(shares, torch.tensor([0.25, 0.5, 0.75]), atol=0.02, rtol=0.0)
     assert draw_timesteps(20_000, alphas, 0.5).float().mean() > steps.float().mean()
+    assert (draw_timesteps(20, alphas, 0) == 999).all()
     assert 0 <= steps.min() < steps.max() <= 999
 
 

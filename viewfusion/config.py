@@ -26,12 +26,16 @@ PRESETS = ("fast", "balanced", "reference")
 
 @dataclass
 class SamplingConfig:
-    """The solver around the fused denoiser."""
+    """The solver around the fused denoiser.
 
-    solver: str = "ddim"
-    num_inference_steps: int = 50
-    spacing: str = "timesteps"
-    guidance_scale: float | None = None  # what suits the checkpoint: Zero123.guidance_scale
+    None: what suits the checkpoint, see :meth:`viewfusion.ViewFusionPipeline.settled`.
+    """
+
+    solver: str | None = None
+    num_inference_steps: int | None = None
+    spacing: str | None = None
+    leap_sigma: float | None = None
+    guidance_scale: float | None = None
     eta: float = 1.0
     noise: str = "shared"
 
@@ -60,14 +64,14 @@ class Config:
     def validate(self) -> None:
         """Raise :class:`ViewFusionError` for the first value that cannot work, naming it."""
         from viewfusion.fusion import NOISE_SHARING, WEIGHT_FORMS
-        from viewfusion.solvers import DRAWS_ITS_OWN_NOISE, SOLVERS, SPACED, SPACINGS
 
         _check_types(self)
         sampling, fusion = self.sampling, self.fusion
         finite = {
             "elevation_deg": self.elevation_deg,
             "radius": self.radius,
-            "sampling.guidance_scale": 0 if sampling.guidance_scale is None else sampling.guidance_scale,
+            "sampling.leap_sigma": sampling.leap_sigma or 0,
+            "sampling.guidance_scale": sampling.guidance_scale or 0,
             "sampling.eta": sampling.eta,
             "fusion.window_deg": fusion.window_deg,
             "fusion.input_temperature": fusion.input_temperature,
@@ -79,24 +83,39 @@ class Config:
         _need(0 <= self.seed < 2**63, "seed", self.seed, "0 to 2^63 - 1")
         _need(abs(self.elevation_deg) <= 90, "elevation_deg", self.elevation_deg, "-90 to 90")
         _need(self.radius > 0, "radius", self.radius, "more than 0")
-        steps = sampling.num_inference_steps
-        # One step of the reference's timesteps would be none: it leaves the noisiest out.
-        least = 2 if sampling.solver == "ddim-reference" else 1
-        # DDIM's timesteps end at 1 and go up evenly; the network knows none past 999.
-        most = 999 if sampling.solver.startswith("ddim") else 1000
-        _need(least <= steps <= most, "sampling.num_inference_steps", steps, f"{least} to {most}")
+        self._validate_solver()
         _need(sampling.eta >= 0, "sampling.eta", sampling.eta, "0 or more")
         _need(fusion.window_deg > 0, "fusion.window_deg", fusion.window_deg, "more than 0")
         for name in ("input_temperature", "reference_temperature"):
             _need(getattr(fusion, name) > 0, f"fusion.{name}", getattr(fusion, name), "more than 0")
-        _choice("sampling.solver", sampling.solver, SOLVERS)
         _choice("sampling.noise", sampling.noise, NOISE_SHARING)
-        _choice("sampling.spacing", sampling.spacing, SPACINGS)
-        fits = sampling.spacing == "timesteps" or sampling.solver in SPACED
-        _need(fits, "sampling.spacing", sampling.spacing, f"timesteps with the solver {sampling.solver}")
-        alone = sampling.solver in DRAWS_ITS_OWN_NOISE and sampling.noise != "shared"
-        _need(not alone, "sampling.noise", sampling.noise, f"shared with the solver {sampling.solver}")
         _choice("fusion.weight_form", fusion.weight_form, WEIGHT_FORMS)
+
+    def _validate_solver(self) -> None:
+        """What hangs together about the solver, as far as it is chosen."""
+        from viewfusion.solvers import DRAWS_ITS_OWN_NOISE, LEAPING, SOLVERS, SPACED, SPACINGS, can_leap
+
+        sampling = self.sampling
+        solver, steps, spacing = sampling.solver, sampling.num_inference_steps, sampling.spacing
+        if solver is not None:
+            _choice("sampling.solver", solver, SOLVERS)
+        if spacing is not None:
+            _choice("sampling.spacing", spacing, SPACINGS)
+        if steps is not None:
+            # One step of the reference's timesteps would be none: it leaves the noisiest out.
+            least = 2 if solver == "ddim-reference" else 1
+            # DDIM's timesteps end at 1 and go up evenly; the network knows none past 999.
+            most = 999 if solver and solver.startswith("ddim") else 1000
+            _need(least <= steps <= most, "sampling.num_inference_steps", steps, f"{least} to {most}")
+        fits = spacing != "karras" or solver in (None, *SPACED)
+        _need(fits, "sampling.spacing", spacing, f"timesteps with the solver {solver}")
+        leap = sampling.leap_sigma or 0
+        _need(leap >= 0, "sampling.leap_sigma", leap, "0 (no leap) or more")
+        leaps = solver is None or spacing is None or can_leap(solver, spacing)
+        wanted = f"0, or spacing karras with one of {', '.join(LEAPING)}"
+        _need(not leap or leaps, "sampling.leap_sigma", leap, wanted)
+        alone = solver in DRAWS_ITS_OWN_NOISE and sampling.noise != "shared"
+        _need(not alone, "sampling.noise", sampling.noise, f"shared with the solver {solver}")
 
     def rules(self) -> FusionRules:
         """The fusion constants in the method's own units."""
@@ -120,20 +139,22 @@ class Config:
         return asdict(self)
 
 
-def load_config(preset: str | Path = "balanced", overrides: Iterable[str] = ()) -> Config:
-    """Defaults, then the preset (a name or a YAML file), then ``key.subkey=value`` overrides.
+def load_config(preset: str | Path | None = None, overrides: Iterable[str] = ()) -> Config:
+    """Defaults, then the preset (a name, a YAML file or none), then ``key.subkey=value`` overrides.
 
     Raises:
         ViewFusionError: unknown preset or key (with the nearest known one), or an impossible value.
     """
     from omegaconf import OmegaConf
 
-    path = _preset_path(preset)
-    merged = _merged(OmegaConf.structured(Config()), read_yaml(path, "preset YAML", "--preset"), path.name)
-    try:
-        _validated(merged)
-    except ViewFusionError as error:
-        raise ViewFusionError(f"{path.name}: {error}") from None
+    merged = OmegaConf.structured(Config())
+    if preset is not None:
+        path = _preset_path(preset)
+        merged = _merged(merged, read_yaml(path, "preset YAML", "--preset"), path.name)
+        try:
+            _validated(merged)
+        except ViewFusionError as error:
+            raise ViewFusionError(f"{path.name}: {error}") from None
     for override in overrides:
         merged = _merged(merged, _from_override(override), repr(override[:80]))
     return _validated(merged)
@@ -239,16 +260,16 @@ def _check_types(config: Any, prefix: str = "") -> None:
     """Raise ViewFusionError for the first field that is not of its default's type."""
     for known in fields(config):
         value, name = getattr(config, known.name), prefix + known.name
-        nested = known.default_factory
+        nested, kind = known.default_factory, str(known.type).removesuffix(" | None")
         if isinstance(nested, type):
             _need(isinstance(value, nested), name, value, f"a {nested.__name__}")
             _check_types(value, f"{name}.")
         elif value is None and known.default is None:
             continue
-        elif isinstance(known.default, str):
+        elif kind == "str":
             _need(isinstance(value, str), name, value, "a word")
         else:
-            whole = isinstance(known.default, int)
+            whole = kind == "int"
             fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
             _need(fits, name, value, "a whole number" if whole else "a number")
 

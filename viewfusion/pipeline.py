@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import torch
 
 from viewfusion.conditioning import ReferenceMemory
 from viewfusion.config import Config, changed, load_config
+from viewfusion.errors import ViewFusionError
 from viewfusion.fusion import (
     Conditions,
     FusedDenoiser,
@@ -30,7 +31,7 @@ from viewfusion.fusion import (
 from viewfusion.geometry import Family, Pose, Trajectory, around
 from viewfusion.preprocessing import PreparedImage, over_white, prepare_image
 from viewfusion.preprocessing.elevation import ElevationEstimate, estimate_elevation
-from viewfusion.solvers import make_scheduler
+from viewfusion.solvers import can_leap, make_scheduler
 from viewfusion.views import OUTPUT_TYPES, View, ViewRecord, ViewSet
 from viewfusion.zero123 import Zero123, load_zero123, save_diffusers
 
@@ -128,7 +129,7 @@ class ViewFusionPipeline:
         Args:
             image: a path, PIL image or (H, W, 4) uint8 array; or a :class:`PreparedImage`.
             trajectory: from :mod:`viewfusion.geometry`; one input view.
-            config: from :func:`viewfusion.load_config`; default: the "balanced" preset.
+            config: from :func:`viewfusion.load_config`; default: what suits the checkpoint.
             generator: draws the seed, in place of ``config.seed``.
             output_type: one of :data:`viewfusion.views.OUTPUT_TYPES`; "views" is a :class:`ViewSet`.
             on_step: see :data:`OnStep`.
@@ -148,10 +149,24 @@ class ViewFusionPipeline:
         return ViewSet(tuple(views[index] for index in sorted(views))).as_type(output_type)
 
     def settled(self, config: Config) -> Config:
-        """``config`` with what it leaves to the checkpoint filled in: the guidance scale."""
-        if config.sampling.guidance_scale is not None:
-            return config
-        return changed(config, guidance_scale=self.model.guidance_scale)
+        """``config`` with what it leaves open filled in by what suits the checkpoint.
+
+        A checkpoint's leap holds where a solver can have one, from two steps on.
+
+        Raises:
+            ViewFusionError: what the checkpoint states does not go with what ``config`` says.
+        """
+        given = {key: value for key, value in asdict(config.sampling).items() if value is not None}
+        suits = self.model.sampling(config.sampling.solver)
+        whole = {**suits, **given}
+        if not can_leap(whole["solver"], whole["spacing"]) or whole["num_inference_steps"] < 2:
+            suits["leap_sigma"] = 0.0
+        chosen = {key: value for key, value in suits.items() if key not in given}
+        try:
+            return changed(config, **chosen) if chosen else config
+        except ViewFusionError as error:
+            stated = ", ".join(f"{key} {value}" for key, value in chosen.items())
+            raise ViewFusionError(f"{error} (of the checkpoint: {stated})") from None
 
     def prepare(self, image: Any) -> PreparedImage:
         """The photo as the network will see it; see :func:`viewfusion.preprocessing.prepare_image`."""
@@ -244,11 +259,15 @@ class ViewFusionPipeline:
         listeners: _Listeners,
     ) -> tuple[torch.Tensor, ViewRecord]:
         """Latents (1, 4, h, w) of one target, and how they came about."""
-        started, sampling = time.perf_counter(), config.sampling
+        started = time.perf_counter()
+        sampling: Any = config.sampling  # settled: nothing in it is None
         scheduler = make_scheduler(
-            sampling.solver, self.model.scheduler_config, sampling.num_inference_steps, sampling.spacing
+            sampling.solver,
+            self.model.scheduler_config,
+            sampling.num_inference_steps,
+            sampling.spacing,
+            sampling.leap_sigma,
         )
-        assert sampling.guidance_scale is not None, "a settled config"
         denoiser = FusedDenoiser(self._predict_noise, conditions, sampling.guidance_scale)
         steps = len(scheduler.timesteps)
         latents = sample(denoiser, scheduler, noise, sampling.eta, partial(listeners, steps))

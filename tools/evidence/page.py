@@ -43,7 +43,7 @@ def write_page(state: Path, page: Path, images: Path) -> list[str]:
 def made_blocks(found: Mapping[str, Results], images: Path, link: str) -> dict[str, str]:
     """Name -> Markdown of every block that the results are enough for; pictures are written."""
     blocks, drawn = {}, {}
-    for name in ("guidance", "steps"):
+    for name in ("leap", "guidance", "steps"):
         if name in found:
             blocks[name] = tables.sweep(found[name])
     if "temperatures" in found:

@@ -14,8 +14,9 @@ from viewfusion.fusion import schedule
 
 MAKE_NOTHING = ("truth", "repeated", "colour")
 
-GUIDANCES = (1.0, 1.5, 2.0, 3.0, 4.0)
-STEPS = (5, 10, 15, 25)
+GUIDANCES = (1.0, 1.25, 1.5, 2.0, 3.0)
+STEPS = (3, 6, 10, 15, 25)
+LEAPS = (0.0, 0.1, 0.2, 0.35, 0.7, 1.4)
 INPUT_TEMPERATURES = (0.1, 0.25, 0.5, 2.0)
 REFERENCE_TEMPERATURES = (0.25, 1.0, 4.0)
 
@@ -87,18 +88,23 @@ def guidances(config: Config) -> dict[str, Config]:
     return {f"{scale:g}": changed(config, guidance_scale=scale) for scale in GUIDANCES}
 
 
+def leaps(config: Config) -> dict[str, Config]:
+    return {f"{sigma:g}": changed(config, leap_sigma=sigma) for sigma in LEAPS}
+
+
 def solver_steps(config: Config) -> dict[str, Config]:
     """Those of the preset ``fast`` with its steps and others, and those of ``balanced``."""
     fast = {
         f"dpm++-{steps}": changed(config, solver="dpm++", spacing="karras", num_inference_steps=steps)
         for steps in STEPS
     }
-    slow = changed(config, solver="ddim", spacing="timesteps", num_inference_steps=50)
+    slow = changed(config, solver="ddim", spacing="timesteps", num_inference_steps=50, leap_sigma=0.0)
     return {**fast, "ddim-50": slow}
 
 
 STUDIES = {
     "guidance": Study("validation", 8, 6, guidances),
+    "leap": Study("validation", 8, 6, leaps),
     "steps": Study("validation", 8, 6, solver_steps),
     "temperatures": Study("validation", 8, 6, temperatures),
     "quality": Study("held-out", 8, 36, with_equal_cost, MAKE_NOTHING, with_ssim=True),

@@ -145,7 +145,8 @@ def said(results: Results) -> str:
         f"{counts} (split `{about['split']}`), rings of {about['views']} at elevation "
         f"{config['elevation_deg']:g}°, pictures of {results.pixels} pixels; `{checkpoint['name']}` (SHA-256 "
         f"{checkpoint['sha256'][:12]}…); unless told otherwise {sampling['solver']}, "
-        f"{sampling['num_inference_steps']} steps, guidance {sampling['guidance_scale']:g}, temperatures "
+        f"{sampling['num_inference_steps']} steps, leap to sigma {sampling['leap_sigma']:g}, guidance "
+        f"{sampling['guidance_scale']:g}, temperatures "
         f"{fusion['input_temperature']:g} (input) and {fusion['reference_temperature']:g} (references)."
     )
 

@@ -57,15 +57,15 @@ class DiffusionModule(TimedModule):
         model, settings = self.outside[0], self.settings
         drawn = self.moves.draw(settings.inputs_per_batch, settings.targets_per_input)
         moves = drawn.to(self.device)
-        images, cond = self.blemish(moves.images, moves.cond_latents)
+        phase = self.phase()
+        images, cond = self.blemish(moves.images, moves.cond_latents, phase.blemished_share)
         repeat = settings.targets_per_input
         embeds, cond = (x.repeat_interleave(repeat, 0) for x in (model.embed_images(images), cond))
         tokens = model.project(embeds, moves.pose_embeddings.flatten(0, 1))
         keep = (torch.rand(len(cond), device=cond.device) >= settings.unconditional_share).float()
         tokens, cond = tokens * keep[:, None, None], cond * keep[:, None, None, None]
         clean = moves.latents.flatten(0, 1) * model.vae.config["scaling_factor"]
-        power = settings.last_noise_power if self.left < settings.last_share else settings.noise_power
-        t = draw_timesteps(len(clean), model.alphas_cumprod, power)
+        t = draw_timesteps(len(clean), model.alphas_cumprod, phase.noise_power)
         alpha = model.alphas_cumprod[t][:, None, None, None]
         noise = torch.randn_like(clean)
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
@@ -74,10 +74,21 @@ class DiffusionModule(TimedModule):
         error = (output.float() - truth).square().mean((1, 2, 3))
         return (error * evening_weights(model.alphas_cumprod[t], self.spread)).mean()
 
-    def blemish(self, images: torch.Tensor, cond: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Speckle a share of the inputs: fused sampling shows the network its own imperfect views."""
+    def phase(self) -> DictConfig:
+        """The part of the time that is now."""
+        ends = 0.0
+        for phase in self.settings.phases:
+            ends += phase.share
+            if 1 - self.left < ends:
+                break
+        return phase
+
+    def blemish(
+        self, images: torch.Tensor, cond: torch.Tensor, share: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Speckle a ``share`` of the inputs: fused sampling shows the network its own imperfect views."""
         count, device = len(images), images.device
-        chosen = torch.rand(count, 1, 1, 1, device=device) < self.settings.blemished_share
+        chosen = torch.rand(count, 1, 1, 1, device=device) < share
         strength = chosen * torch.rand(count, 1, 1, 1, device=device) * self.settings.blemish
         specks = torch.randn(count, 3, *cond.shape[-2:], device=device)
         specks = functional.interpolate(specks, images.shape[-2:], mode="bilinear")
@@ -99,7 +110,7 @@ def draw_timesteps(count: int, alphas_cumprod: torch.Tensor, power: float) -> to
     """(count,) timesteps whose log noise-to-signal ratios go evenly from least to most at ``power`` 1.
 
     Evenly in t would leave a few in a hundred for the noises at which small latents get their detail.
-    Below 1 favours high noise, where the geometry is decided.
+    Below 1 favours high noise, where the geometry is decided; 0 is the noisiest alone.
     """
     ratio = (1 / alphas_cumprod - 1).sqrt().log()
     share = torch.rand(count, device=ratio.device) ** power

@@ -50,7 +50,10 @@ app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(metrics.app, name="metrics")
 app.add_typer(segmenters.app, name="segmenters")
 
-Preset = Annotated[str, typer.Option(help="fast, balanced, reference, or a YAML file.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(help="fast, balanced, reference, or a YAML file.  [default: what suits the checkpoint]"),
+]
 Views = Annotated[int | None, typer.Option(help="How many views, the input among them.  [default: 16]")]
 Elevation = Annotated[
     str | None,
@@ -114,7 +117,7 @@ def generate_360(
     checkpoint: Checkpoint = "zero123-nano",
     model_config: ModelConfig = None,
     family: checkpoints.FamilyName = None,
-    preset: Preset = "balanced",
+    preset: Preset = None,
     views: Views = None,
     elevation_deg: Elevation = None,
     trajectory: TrajectoryFile = None,
@@ -174,7 +177,7 @@ def generate_view(
     checkpoint: Checkpoint = "zero123-nano",
     model_config: ModelConfig = None,
     family: checkpoints.FamilyName = None,
-    preset: Preset = "balanced",
+    preset: Preset = None,
     seed: Seed = None,
     segmenter: Segmenter = "auto",
     mask: Mask = None,
@@ -235,7 +238,7 @@ def preprocess(
 @app.command()
 def plan(
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE...]")] = None,
-    preset: Preset = "balanced",
+    preset: Preset = None,
     views: Views = None,
     elevation_deg: Elevation = None,
     trajectory: TrajectoryFile = None,

@@ -60,7 +60,10 @@ class Wanted:
 
 
 def wanted_turn(
-    preset: str, overrides: list[str], file: Path | None = None, sweep_deg: tuple[float, float] | None = None
+    preset: str | None,
+    overrides: list[str],
+    file: Path | None = None,
+    sweep_deg: tuple[float, float] | None = None,
 ) -> Wanted:
     """A ring; or the views of a trajectory ``file``; or a sweep over elevations.
 
@@ -75,7 +78,7 @@ def wanted_turn(
 
 
 def _turn(
-    preset: str, overrides: list[str], file: Path | None, sweep_deg: tuple[float, float] | None
+    preset: str | None, overrides: list[str], file: Path | None, sweep_deg: tuple[float, float] | None
 ) -> Wanted:
     config = _loaded(preset, overrides)
     if file is None:
@@ -89,7 +92,7 @@ def _turn(
 
 
 def wanted_views(
-    preset: str, overrides: list[str], target: dict[str, float | None], file: Path | None = None
+    preset: str | None, overrides: list[str], target: dict[str, float | None], file: Path | None = None
 ) -> list[Wanted]:
     """Single targets, each with the path to it: one, or as many as ``file`` has.
 
@@ -103,7 +106,7 @@ def wanted_views(
 
 
 def _views(
-    preset: str, overrides: list[str], target: dict[str, float | None], file: Path | None
+    preset: str | None, overrides: list[str], target: dict[str, float | None], file: Path | None
 ) -> list[Wanted]:
     config = _loaded(preset, overrides)
     _refuse(overrides, ["views"], "the way to a single view has as many views as it needs")
@@ -141,7 +144,7 @@ def _left_open(made: Callable[[list[str]], list[Wanted]], overrides: list[str]) 
     return [replace(one, at_elevation=partial(at, place)) for place, one in enumerate(everything)]
 
 
-def _loaded(preset: str, overrides: list[str]) -> Config:
+def _loaded(preset: str | None, overrides: list[str]) -> Config:
     return load_config(preset, [override for override in overrides if override != AUTO])
 
 

@@ -18,7 +18,15 @@ from .vq import KEYS as VQ_KEYS
 from .vq import is_vq
 
 KEYS = ("family", "image_size", "unet", "vae", "image_encoder", "scheduler")
-OPTIONAL = ("guidance_scale",)
+SAMPLING: dict[str, Any] = {
+    "solver": "ddim",
+    "num_inference_steps": 50,
+    "spacing": "timesteps",
+    "guidance_scale": 3.0,
+    "leap_sigma": 0.0,
+}
+"""What a checkpoint may state about sampling, and what holds where it does not: as Zero123's own sampler."""
+OPTIONAL = ("sampling",)
 
 # Named here, with a value of the kind each takes, and not read off CLIPVisionConfig, which also takes keys
 # that make it fetch kernels.
@@ -67,8 +75,8 @@ def check_config(config: Any, origin: str) -> dict[str, Any]:
         )
     checked: dict[str, Any] = {"family": config["family"]}
     checked["image_size"] = _number(config["image_size"], "image_size", origin, integer=True, least=8)
-    if "guidance_scale" in config:
-        checked["guidance_scale"] = _number(config["guidance_scale"], "guidance_scale", origin)
+    if "sampling" in config:
+        checked["sampling"] = _checked_sampling(config["sampling"], f"{origin}: sampling")
     for part, kinds in part_keys().items():
         if not isinstance(config[part], Mapping):
             raise ViewFusionError(f"{origin}: {part} must be a mapping, got {brief(config[part])}")
@@ -118,6 +126,17 @@ def _check_keys(
         )
     if missing:
         raise ViewFusionError(f"{origin}: the key {missing[0]!r} is missing; fetch the checkpoint again")
+
+
+def _checked_sampling(sampling: Any, where: str) -> dict[str, Any]:
+    """Words and numbers; whether the words are known is seen when a run takes them up."""
+    if not isinstance(sampling, Mapping):
+        raise ViewFusionError(f"{where} must be a mapping, got {brief(sampling)}")
+    _check_keys(sampling, SAMPLING, (), where)
+    checked = {key: _plain(value, key, where) for key, value in sampling.items()}
+    for key, value in checked.items():
+        _check_kind(value, SAMPLING[key], key, where)
+    return checked
 
 
 def _plain(value: Any, key: str, origin: str, depth: int = 0) -> Any:

@@ -14,6 +14,7 @@ from torch import nn
 
 from viewfusion.geometry import Family, Pose, pose_embedding
 
+from .configs import SAMPLING
 from .vq import VQAutoencoder, is_vq
 
 # OpenAI CLIP's channel statistics; part of the trained image tower.
@@ -27,8 +28,8 @@ class Zero123(nn.Module):
     ``config`` has the keys ``family`` ("zero123" or "stable-zero123"), ``image_size`` (pixels), and
     ``unet``, ``vae``, ``image_encoder``, ``scheduler``: the configs of diffusers' UNet2DConditionModel,
     AutoencoderKL (or of :class:`VQAutoencoder`), transformers' CLIPVisionConfig and of diffusers'
-    schedulers. ``scheduler`` states what the UNet was trained to predict. ``guidance_scale`` may say which
-    suits the weights.
+    schedulers. ``scheduler`` states what the UNet was trained to predict. ``sampling`` may
+    say what suits the weights.
     """
 
     # Declared loosely: diffusers' and transformers' classes carry no usable types.
@@ -76,10 +77,17 @@ class Zero123(nn.Module):
         """Pixels on a side of the images the network takes and gives."""
         return self.config["image_size"]
 
-    @property
-    def guidance_scale(self) -> float:
-        """Of classifier-free guidance, where nobody chooses: what suits these weights, or Zero123's 3."""
-        return self.config.get("guidance_scale", 3.0)
+    def sampling(self, solver: str | None = None) -> dict[str, Any]:
+        """What suits these weights where nobody chooses, as :class:`viewfusion.config.SamplingConfig` has it.
+
+        Args:
+            solver: one that is chosen; the steps and spacing of another one that the checkpoint states do
+                not hold for it.
+        """
+        stated = dict(self.config.get("sampling", {}))
+        if solver not in (None, stated.get("solver")):
+            stated = {key: stated[key] for key in ("guidance_scale", "leap_sigma") if key in stated}
+        return {**SAMPLING, **stated}
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
