@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from test_cli import CHAIR, QUICK, ROOT, refused
 from test_onnx_segmenter import MODEL, field, model
 
@@ -107,6 +110,35 @@ def test_one_broken_file_among_many(run, tmp_path):
     assert (code, err.count("complete already")) == (1, 2)
     result = run("preprocess", tmp_path / "in/b.png", "--out", tmp_path / "out")
     refused(result, "b.png: cannot be read")
+
+
+PEAK = """
+import atexit, re
+from pathlib import Path
+from viewfusion.cli import main
+
+status = Path("/proc/self/status")
+atexit.register(lambda: print("peak", re.search(r"VmHWM:\\s*(\\d+) kB", status.read_text())[1]))
+main()
+"""
+
+
+def test_a_photo_of_48_megapixels_in_little_memory(tmp_path):
+    """As RGBA it takes 192 MB; of its cut-out and a frame of 2048 pixels, as floats, 2 GB at once."""
+    photo = Image.new("RGB", (8000, 6000), (232, 230, 226))
+    ImageDraw.Draw(photo).ellipse((100, 200, 7899, 5799), fill=(150, 60, 40))
+    photo.save(tmp_path / "big.jpg", quality=85)
+    command = [sys.executable, "-c", PEAK, "preprocess", "big.jpg", "--out", "out", "--size", "2048"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    child = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300
+    )
+    assert child.returncode == 0, child.stderr
+    told = record(tmp_path / "out/big")
+    assert told["object_box"] == pytest.approx([100, 200, 7900, 5800], abs=8)
+    assert read_image(tmp_path / "out/big/rgba.png").shape == (2048, 2048, 4)
+    peak = int(child.stdout.split()[-1]) * 1024
+    assert 4 * 8000 * 6000 < peak < 0.9e9
 
 
 @pytest.mark.parametrize(

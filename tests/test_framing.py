@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import FOV, Pose
-from viewfusion.preprocessing import FRAME_FRACTION, frame, over_white, prepare_image
+from viewfusion.preprocessing import FRAME_FRACTION, frame, images, over_white, prepare_image
 from viewfusion.preprocessing.framing import framing_remarks, reduced_photo
 from viewfusion.preprocessing.pieces import components
 
@@ -98,6 +98,20 @@ def test_reducing_keeps_alpha_monotone_at_an_edge() -> None:
     assert (np.diff(profile[:middle]) >= 0).all()
     assert (np.diff(profile[middle:]) <= 0).all()
     assert profile[middle] == 255
+
+
+@pytest.mark.parametrize("size", [64, 300])
+@pytest.mark.parametrize("framing", ["longest", "width"])
+def test_large_frames_are_made_some_rows_at_a_time(monkeypatch, size: int, framing: str) -> None:
+    """The whole at once and 3 to 12 rows at a time, of an object that leaves the frame by its width."""
+    rgba = np.random.default_rng(0).integers(0, 256, (250, 170, 4)).astype(np.uint8)
+    rgba[:40] = rgba[:, :60] = 0
+    at_once = frame(rgba, size, 0.9, framing).astype(int)
+    monkeypatch.setattr(images, "_BAND", 2500)
+    in_strips = frame(rgba, size, 0.9, framing).astype(int)
+    assert np.abs(at_once[..., 3] - in_strips[..., 3]).max() <= 1
+    colours = [pixels[..., :3] * pixels[..., 3:] / 255 for pixels in (at_once, in_strips)]
+    assert np.abs(colours[0] - colours[1]).max() <= 1
 
 
 def test_coverage_is_kept_when_reducing_by_hand() -> None:

@@ -64,9 +64,7 @@ def frame(
     x0, y0 = max(0, math.floor(x) - 2), max(0, math.floor(y) - 2)
     crop = rgba[y0 : math.ceil(y + side) + 2, x0 : math.ceil(x + side) + 2]
     corner, side = ((x - x0) / factor, (y - y0) / factor), side / factor
-    premultiplied = _premultiplied(crop, factor)
-    framed = [_resized(premultiplied[..., band], *corner, side, size) for band in range(4)]
-    result = _straight(np.stack(framed, axis=-1))
+    result = _straight(_resized(crop, factor, *corner, side, size))
     if not result[..., 3].any():
         raise ViewFusionError(f"the object is so faint that nothing of it is left at {size} pixels")
     return result
@@ -123,17 +121,45 @@ def _block_means(pixels: np.ndarray, factor: int) -> np.ndarray:
     return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
 
 
-def _resized(band: np.ndarray, x: float, y: float, side: float, size: int) -> np.ndarray:
-    """(size, size) float32: the square of ``side`` at (x, y) of ``band`` (h, w), 0 beyond its edges."""
-    # Two pixels more than the square on every side: what a bicubic kernel looks at beyond its box.
-    before = [max(0, 2 - math.floor(start)) for start in (y, x)]
-    ends = math.ceil(y + side) + 2, math.ceil(x + side) + 2
-    after = [max(0, end - length) for end, length in zip(ends, band.shape, strict=True)]
-    padded = np.pad(band, list(zip(before, after, strict=True))).astype(np.float32, copy=False)
-    box = (x + before[1], y + before[0], x + before[1] + side, y + before[0] + side)
+def _resized(rgba: np.ndarray, factor: int, x: float, y: float, side: float, size: int) -> np.ndarray:
+    """(size, size, 4) float32, premultiplied: a square of ``rgba`` (H, W, 4) uint8, empty beyond its edges.
+
+    Some rows at a time: the square around a large photo takes gigabytes in floating point.
+
+    Args:
+        factor: means over so many pixels each way are taken first.
+        x, y, side: the square's corner and length, in such means.
+    """
+    step = side / size
     # Hamming is sharper than an area average and, unlike Lanczos, has no negative lobes to ring with.
-    kernel = Image.Resampling.HAMMING if side >= size else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(padded).resize((size, size), kernel, box=box))
+    kernel, reach = (Image.Resampling.HAMMING, step) if step >= 1 else (Image.Resampling.BICUBIC, 2.0)
+    # Two pixels more than the square on every side: what a bicubic kernel looks at beyond its box.
+    left, top = math.floor(x) - 2, math.floor(y) - 2
+    right, bottom = math.ceil(x + side) + 2, math.ceil(y + side) + 2
+    out = np.empty((size, size, 4), np.float32)
+    for rows in bands(size, math.ceil(side * step)):
+        start, stop = y + rows.start * step, y + rows.stop * step
+        first = max(top, math.floor(start - reach) - 1)
+        last = min(bottom, math.ceil(stop + reach) + 1)
+        part = _part(rgba, factor, (left, first, right, last))
+        box = (x - left, start - first, x - left + side, stop - first)
+        shape = (size, rows.stop - rows.start)
+        for band in range(4):
+            resized = Image.fromarray(part[..., band]).resize(shape, kernel, box=box)
+            out[rows, :, band] = np.asarray(resized)
+    return out
+
+
+def _part(rgba: np.ndarray, factor: int, box: tuple[int, int, int, int]) -> np.ndarray:
+    """(h, w, 4) float32: ``box`` of what :func:`_premultiplied` gives, 0 where that ends."""
+    left, top, right, bottom = box
+    down, across = max(0, -top), max(0, -left)
+    rows = slice((top + down) * factor, max(0, bottom) * factor)
+    columns = slice((left + across) * factor, max(0, right) * factor)
+    inside = _premultiplied(rgba[rows, columns], factor)
+    out = np.zeros((bottom - top, right - left, 4), np.float32)
+    out[down : down + inside.shape[0], across : across + inside.shape[1]] = inside
+    return out
 
 
 def _straight(premultiplied: np.ndarray) -> np.ndarray:
