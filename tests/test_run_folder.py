@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import ring
@@ -158,6 +159,23 @@ def test_killed_anywhere_and_run_again_ends_with_the_same_bytes(tmp_path, finish
         "finished views are not made again"
     )
     assert contents(path) == contents(finished)
+
+
+def test_what_a_run_began_with_is_not_written_again(tmp_path):
+    picture, names = np.full((16, 16, 4), 200, np.uint8), ("input.png", "elevation.json", "elevation.png")
+
+    def begin(degrees: float) -> list[tuple[int, int]]:
+        with RunFolder.open(tmp_path, FINGERPRINT) as folder:
+            folder.write_input(picture)
+            folder.write_elevation({"estimate": degrees}, Image.fromarray(picture))
+        stats = [(tmp_path / name).stat() for name in names]
+        return [(stat.st_ino, stat.st_mtime_ns) for stat in stats]
+
+    first = begin(20.5)
+    assert begin(20.5) == first
+    changed = [a != b for a, b in zip(begin(21.5), first, strict=True)]
+    assert changed == [False, True, False]
+    assert json.loads((tmp_path / "elevation.json").read_text()) == {"estimate": 21.5}
 
 
 def test_records_of_an_earlier_run_are_kept(tmp_path):

@@ -113,9 +113,18 @@ def write_json(path: Path, value: Any) -> None:
         ViewFusionError: the file cannot be written.
         ValueError: ``value`` holds NaN or infinity, which JSON has not.
     """
+    write_bytes(path, _json_bytes(value))
+
+
+def write_json_once(path: Path, value: Any) -> None:
+    """:func:`write_json`, but a file with these very bytes is left alone, which a full disk allows."""
+    _write_once(path, _json_bytes(value))
+
+
+def _json_bytes(value: Any) -> bytes:
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     # File names may hold bytes that are no UTF-8; escaped (\udcff) they are valid JSON, read back the same.
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    return text.encode("utf-8", "backslashreplace")
 
 
 def write_png(path: Path, pixels: np.ndarray | Image.Image, quick: bool = False) -> None:
@@ -129,13 +138,17 @@ def write_png(path: Path, pixels: np.ndarray | Image.Image, quick: bool = False)
 
 
 def write_png_once(path: Path, pixels: np.ndarray | Image.Image) -> None:
-    """:func:`write_png`, but a file with these very bytes is left alone, which a full disk allows."""
+    """:func:`write_png`, but as :func:`write_json_once` does it."""
     buffer = io.BytesIO()
     _image(pixels).save(buffer, format="PNG")
+    _write_once(path, buffer.getvalue())
+
+
+def _write_once(path: Path, content: bytes) -> None:
     with explained(path, "cannot be read"):
-        there = path.is_file() and path.read_bytes() == buffer.getvalue()
+        there = path.is_file() and path.read_bytes() == content
     if not there:
-        write_bytes(path, buffer.getvalue())
+        write_bytes(path, content)
 
 
 def _image(pixels: np.ndarray | Image.Image) -> Image.Image:

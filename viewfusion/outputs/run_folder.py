@@ -17,7 +17,7 @@ import numpy as np
 
 from viewfusion.errors import ViewFusionError
 
-from .files import explained, remove_partial, write_json, write_png, write_png_once
+from .files import explained, remove_partial, write_json, write_json_once, write_png, write_png_once
 from .locking import FolderLock
 from .manifest import SCHEMA, manifest
 from .ownership import differences, is_whole, made_files, read_json
@@ -135,7 +135,7 @@ class RunFolder:
 
     def write_elevation(self, report: dict[str, Any], curve: Image.Image) -> None:
         """``elevation.json`` and ``elevation.png``: how the photo's elevation was estimated, where it was."""
-        write_json(self.path / "elevation.json", report)
+        write_json_once(self.path / "elevation.json", report)
         write_png_once(self.path / "elevation.png", curve)
 
     def add(self, view: View) -> None:
