@@ -127,6 +127,7 @@ def test_a_camera_above_the_grid_is_not_placed_at_its_end():
     assert (estimate.confident, estimate.elevation_deg, estimate.measured_deg) == (False, 30, 60)
     assert "the last one tried" in estimate.warning
     assert "60 would fit best" in estimate.warning
+    assert estimate.warning.endswith("taken to be 30 degrees; give elevation_deg=DEGREES if you know better")
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])

@@ -77,7 +77,7 @@ class ElevationEstimate:
         measured = "" if self.measured_deg is None else f"; {self.measured_deg:g} would fit best"
         return (
             f"the elevation is not known ({self.doubt}{measured}) and taken to be {self.elevation_deg:g} "
-            "degrees; give it if you know better"
+            "degrees; give elevation_deg=DEGREES if you know better"
         )
 
     def to_dict(self, with_curve: bool = True) -> dict[str, Any]:
