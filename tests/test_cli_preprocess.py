@@ -258,9 +258,22 @@ def test_other_peoples_files_are_left_alone(tmp_path):
         write_preprocessed(tmp_path, {"photo": 1}, {}, ALL)
     assert (tmp_path / "rgb.png").read_text() == "mine"
     (tmp_path / "rgb.png").unlink()
-    (tmp_path / "preprocess.json").write_text("[1]")
-    with pytest.raises(ViewFusionError, match=r"preprocess\.json is there already"):
+    for theirs in ("[1]", '{"schema": 1}', '{"made_of": {"photo": 1}}'):
+        (tmp_path / "preprocess.json").write_text(theirs)
+        with pytest.raises(ViewFusionError, match=r"preprocess\.json is there already"):
+            write_preprocessed(tmp_path, {"photo": 1}, {}, ALL)
+        assert (tmp_path / "preprocess.json").read_text() == theirs
+    (tmp_path / "preprocess.json").unlink()
+    (tmp_path / "cutout.png").symlink_to("absent.png")
+    with pytest.raises(ViewFusionError, match=r"cutout\.png is there already"):
         write_preprocessed(tmp_path, {"photo": 1}, {}, ALL)
+    assert (tmp_path / "cutout.png").readlink() == Path("absent.png")
+    (tmp_path / "cutout.png").unlink()
+    for name in (".download.partial", ".film.partial.mp4"):
+        (tmp_path / name).write_text("theirs")
+    (tmp_path / ".rgba.0123abcd.partial.png").write_text("left by a call that was killed")
+    write_preprocessed(tmp_path, {"photo": 1}, {}, ALL)
+    assert set(contents(tmp_path)) == {*FILES, ".download.partial", ".film.partial.mp4"}
     (tmp_path / "file").touch()
     with pytest.raises(ViewFusionError, match="is a file, not a folder"):
         write_preprocessed(tmp_path / "file", {"photo": 1}, {}, ALL)

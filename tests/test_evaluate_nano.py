@@ -239,7 +239,7 @@ def test_what_is_there_is_not_made_again(bench):
     kept = {path: path.stat().st_mtime_ns for path in place.iterdir()}
     before = (place / "independent.json").read_text()
     (place / "independent.json").unlink()
-    (place / ".fused.0123.partial.json").write_text("{")  # as a kill leaves it
+    (place / ".fused.0123abcd.partial.json").write_text("{")  # as a kill leaves it
     assert bench.missing(subject) == ["independent"]
     bench.measure(subject)
     after = {path: path.stat().st_mtime_ns for path in place.iterdir()}

@@ -19,6 +19,9 @@ from PIL import Image
 
 from viewfusion.errors import ViewFusionError
 
+_TOKEN = "[0-9a-f]" * 8
+"""Pattern of what tells temporary names from each other, and from somebody's half download."""
+
 _MAKE_ROOM = "make room, and the same command goes on"
 _ELSEWHERE = "choose another --out"
 _REMEDIES = {
@@ -80,7 +83,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     try:
         with explained(path):
             temporary.mkdir(parents=True)
-            for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+            for leftover in path.parent.glob(f".{glob.escape(path.name)}.{_TOKEN}.partial"):
                 if leftover != temporary:
                     shutil.rmtree(leftover, ignore_errors=True)
             yield temporary
@@ -94,8 +97,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 def remove_partial(folder: Path) -> None:
     """Remove what a killed :func:`atomic_path` or -folder left in ``folder``, which need not exist."""
     with explained(folder, "cannot be cleaned"):
-        for leftover in (*folder.glob(".*.partial"), *folder.glob(".*.partial.*")):
-            if leftover.is_dir():
+        for leftover in (*folder.glob(f".*.{_TOKEN}.partial"), *folder.glob(f".*.{_TOKEN}.partial.*")):
+            if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover)
             else:
                 leftover.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ photo and options they stay, of others they are replaced. A run may use the fold
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def is_preprocessed(folder: Path, made_of: dict[str, Any]) -> bool:
         return same and all(can_be_opened(folder / name) for name in PICTURES)
 
 
-def is_preprocessings(file: Path) -> bool:
+def is_made_by_preprocessing(file: Path) -> bool:
     """Whether preprocessing has made this picture, so that a run may replace it."""
     return file.name in PICTURES and _is_ours(file.parent)
 
@@ -77,13 +78,16 @@ def write_preprocessed(
 
 
 def _is_ours(folder: Path) -> bool:
-    return read_json(folder / RECORD).get("schema") == SCHEMA
+    """Whether the record in it is one of ours, be it of pictures that are not all there yet."""
+    record = read_json(folder / RECORD)
+    return record.get("schema") == SCHEMA and "made_of" in record
 
 
 def _refuse_others(folder: Path) -> None:
     if (folder / "manifest.json").exists() or (folder / ".resume").exists():
         raise ViewFusionError(f"{folder} holds a run, with the preview of its photo; choose another --out")
-    strange = [name for name in (*PICTURES, RECORD) if (folder / name).exists()]
+    # A link that leads nowhere is somebody's too.
+    strange = [name for name in (*PICTURES, RECORD) if os.path.lexists(folder / name)]
     if strange and not _is_ours(folder):
         raise ViewFusionError(
             f"{folder / strange[0]} is there already and somebody else's; choose another --out or remove it"

@@ -21,7 +21,7 @@ from .files import explained, remove_partial, write_json, write_json_once, write
 from .locking import FolderLock
 from .manifest import SCHEMA, manifest
 from .ownership import differences, is_whole, made_files, read_json
-from .preprocessed import is_preprocessings
+from .preprocessed import is_made_by_preprocessing
 from .products import Products, Turn
 from .resume import Entry, read_entry, write_entry
 
@@ -244,7 +244,7 @@ class RunFolder:
     def _refuse_strangers(self) -> None:
         """Files of our names that no run of ours has made are somebody's: perhaps the photo itself."""
         there = [self.path / name for name in self._products.names if (self.path / name).exists()]
-        mine = [file.name for file in there if not is_preprocessings(file)]
+        mine = [file.name for file in there if not is_made_by_preprocessing(file)]
         if name := self._products.folder:
             folder = self.path / name
             if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
