@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from viewfusion.errors import ViewFusionError
+from viewfusion.preprocessing import Hints
 from viewfusion.preprocessing.judgement import remarks_on, specks_remarks
 
 
@@ -104,6 +107,28 @@ def test_a_faint_object_is_said_to_be() -> None:
     # 102 of 255 are 40 %; evenly so is not glass.
     assert "at most 40% opaque" in the_one(remarks_on(alpha_of((50, 50, 150, 150)) // 255 * np.uint8(102)))
     assert remarks_on(alpha_of((50, 50, 150, 150)) // 255 * np.uint8(200)) == ()
+
+
+def test_who_gave_a_mask_is_told_what_to_do_about_it() -> None:
+    hints = Hints(mask=Path("mask.png"))
+    glassy, faint = alpha_of((50, 50, 150, 150)), alpha_of((50, 50, 150, 150)) // 255 * np.uint8(102)
+    glassy[60:100, 60:140] = 128
+    assert "if it is solid, make the mask white there" in the_one(remarks_on(glassy, hints=hints))
+    assert "make the mask white on it" in the_one(remarks_on(faint, hints=hints))
+    with pytest.raises(ViewFusionError, match=r"the mask leaves no background.*make it black") as error:
+        remarks_on(alpha_of((0, 0, 300, 199)), hints=hints)
+    assert "--mask" not in str(error.value)
+    # A piece of a mask can be chosen by a point all the same.
+    pieces = alpha_of((50, 50, 150, 150), (200, 50, 250, 100))
+    assert remarks_on(pieces, hints=hints) == remarks_on(pieces)
+    assert "if it is solid, supply a mask (--mask)" in the_one(remarks_on(glassy))
+
+
+def test_who_drew_a_box_is_told_to_draw_another() -> None:
+    hints, good, most = Hints(box=(0, 0, 300, 200)), alpha_of((50, 50, 150, 150)), alpha_of((5, 5, 295, 180))
+    for alpha, confidence in ((good, 0.31), (most, 0.8), (alpha_of((50, 50, 114, 54)), 0.8)):
+        assert "draw another box (--box)" in the_one(remarks_on(alpha, confidence, hints))
+        assert "draw a box (--box)" in the_one(remarks_on(alpha, confidence))
 
 
 def test_specks_are_worth_a_word_when_they_add_up() -> None:

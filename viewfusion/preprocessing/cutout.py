@@ -44,20 +44,21 @@ def cut_out(rgba: np.ndarray, segmenter: str = "auto", hints: Hints = NO_HINTS) 
     """
     found = segment(rgba, segmenter, hints)
     if found.method == "alpha":
-        return _as_it_was(rgba, found)
+        return _as_it_was(rgba, found, hints)
     alpha, specks = found.alpha, tuple[str, ...]()
     if found.confidence < 1:  # what somebody drew has no specks
         alpha, count, share = without_specks(alpha)
         specks = specks_remarks(count, share)
-    remarks = (*found.remarks, *specks, *remarks_on(alpha, found.confidence))
+    remarks = (*found.remarks, *specks, *remarks_on(alpha, found.confidence, hints))
     return Cutout(
         own_colours(over_white(rgba), alpha, found.background), found.method, found.confidence, remarks
     )
 
 
-def _as_it_was(rgba: np.ndarray, found: Segmentation) -> Cutout:
+def _as_it_was(rgba: np.ndarray, found: Segmentation, hints: Hints) -> Cutout:
     """A file that is a cut-out already, less what hints left out of it."""
     if not np.array_equal(found.alpha, rgba[..., 3]):
         rgba = np.dstack([rgba[..., :3], found.alpha])
         rgba *= (found.alpha > 0)[..., None]
-    return Cutout(rgba, found.method, found.confidence, remarks_on(rgba[..., 3], found.confidence))
+    remarks = remarks_on(rgba[..., 3], found.confidence, hints)
+    return Cutout(rgba, found.method, found.confidence, remarks)

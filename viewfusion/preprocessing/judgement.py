@@ -7,6 +7,7 @@ from PIL import Image
 
 from ..errors import ViewFusionError
 from .pieces import components, reduced, shrunk
+from .segmenters import NO_HINTS, Hints
 
 LARGE_PIECE_SHARE = 0.05
 """From this share of the largest piece on a second piece is taken for another object."""
@@ -39,12 +40,13 @@ SPECKS_SHARE = 0.01
 """Specks that together are this share of the object may have been parts of it."""
 
 
-def remarks_on(alpha: np.ndarray, confidence: float = 1.0) -> tuple[str, ...]:
+def remarks_on(alpha: np.ndarray, confidence: float = 1.0, hints: Hints = NO_HINTS) -> tuple[str, ...]:
     """What makes the object with this alpha (H, W) uint8 a doubtful input.
 
     Args:
         alpha: of the object in its photo.
         confidence: of whoever found it; 1 where somebody drew it, which is not doubted.
+        hints: what was said about where it is, for nobody is told to do what is done already.
 
     Raises:
         ViewFusionError: there is no object, or nothing but object.
@@ -57,16 +59,13 @@ def remarks_on(alpha: np.ndarray, confidence: float = 1.0) -> tuple[str, ...]:
     solid = alpha >= max(1, peak // 2)
     share = float(solid.mean())
     if share > EVERYWHERE:
-        raise ViewFusionError(
-            "no background was found: the object fills all of it; supply an RGBA image with the background "
-            "removed, a mask (--mask), or a photo with some background on every side"
-        )
+        raise ViewFusionError(_no_ground(hints))
     copy = reduced(alpha, Image.Resampling.BOX)
     remarks = [
-        *_found_remarks(share, confidence),
+        *_found_remarks(share, confidence, hints),
         *_border_remarks(solid),
         *_piece_remarks(copy >= max(1, peak // 2)),
-        *_glass_remarks(copy, peak),
+        *_glass_remarks(copy, peak, hints),
     ]
     longest = max(int(np.ptp(np.flatnonzero(solid.any(axis=axis)))) + 1 for axis in (0, 1))
     if longest < SMALL_SIDE:
@@ -74,6 +73,18 @@ def remarks_on(alpha: np.ndarray, confidence: float = 1.0) -> tuple[str, ...]:
             f"the object is only {longest} pixels long, the result will be soft; use a larger photo"
         )
     return tuple(remarks)
+
+
+def _no_ground(hints: Hints) -> str:
+    if hints.mask is not None:
+        return (
+            "the mask leaves no background: the object fills all of it; make it black (or transparent) "
+            "beside the object"
+        )
+    return (
+        "no background was found: the object fills all of it; supply an RGBA image with the background "
+        "removed, a mask (--mask), or a photo with some background on every side"
+    )
 
 
 def specks_remarks(count: int, share: float) -> tuple[str, ...]:
@@ -84,23 +95,20 @@ def specks_remarks(count: int, share: float) -> tuple[str, ...]:
     return (f"{what} removed beside the object; if it lacks something, supply a mask (--mask)",)
 
 
-def _found_remarks(share: float, confidence: float) -> list[str]:
+def _found_remarks(share: float, confidence: float, hints: Hints) -> list[str]:
     if confidence == 1:
         return []
+    draw = "draw another box (--box)" if hints.box is not None else "draw a box (--box)"
     remarks = []
     if confidence < LOW_CONFIDENCE:
         remarks.append(
-            f"the outline is a guess (confidence {confidence:.2f}); check preview.png, and if wrong, draw "
-            "a box (--box), supply a mask (--mask) or an RGBA image, or use another --segmenter"
+            f"the outline is a guess (confidence {confidence:.2f}); check preview.png, and if wrong, {draw}, "
+            "supply a mask (--mask) or an RGBA image, or use another --segmenter"
         )
     if share > MOST_OF_IT:
-        remarks.append(
-            f"the object found fills {share:.0%} of the photo; if that is background too, draw a box (--box)"
-        )
+        remarks.append(f"the object found fills {share:.0%} of the photo; if that is background too, {draw}")
     if share < HARDLY_ANY:
-        remarks.append(
-            f"the object found is only {share:.1%} of the photo; if it is not the one, draw a box (--box)"
-        )
+        remarks.append(f"the object found is only {share:.1%} of the photo; if it is not the one, {draw}")
     return remarks
 
 
@@ -123,18 +131,20 @@ def _piece_remarks(solid: np.ndarray) -> list[str]:
     return [f"{large} separate pieces: the model expects one object; choose one by a point on it (--point)"]
 
 
-def _glass_remarks(alpha: np.ndarray, peak: int) -> list[str]:
-    remarks = []
+def _glass_remarks(alpha: np.ndarray, peak: int, hints: Hints) -> list[str]:
+    masked, remarks = hints.mask is not None, []
     if peak < 255 * FAINT:
+        remedy = "make the mask white on it" if masked else "supply an opaque one"
         remarks.append(
-            f"the object is at most {peak / 255:.0%} opaque: the model sees it pale over white; supply an "
-            "opaque one if it should be"
+            f"the object is at most {peak / 255:.0%} opaque: the model sees it pale over white; {remedy} if "
+            "it should not be"
         )
     inside = alpha[shrunk(alpha >= max(1, peak // 10), 3)]
     share = float(np.mean(inside < 0.9 * peak)) if inside.size else 0.0
     if share >= GLASSY_SHARE:
+        remedy = "make the mask white there" if masked else "supply a mask (--mask)"
         remarks.append(
             f"{share:.0%} of the object is half transparent, and the model sees white through it; if it "
-            "is solid, supply a mask (--mask)"
+            f"is solid, {remedy}"
         )
     return remarks
