@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..pieces import from_border
+from ..pieces import from_border, grown, shrunk
 
 SIDE = 256
 """Pixels a side at which points are looked for: in 64 SIFT finds less than half."""
@@ -36,7 +36,7 @@ _WINDOW = (21, 21)
 
 @dataclass(frozen=True, eq=False)
 class _Looked:
-    """A picture as points are looked for in it: (SIDE, SIDE) greys and, as 0 or 1, where the object is."""
+    """A picture as points are looked for in it: (SIDE, SIDE) uint8 greys, and bool where the object is."""
 
     grey: np.ndarray
     mask: np.ndarray
@@ -47,7 +47,7 @@ class _Looked:
         pixels = np.asarray(resized)
         mask = ~from_border(pixels.min(axis=2) >= NEARLY_WHITE)
         grey = np.rint(pixels.mean(axis=2)).astype(np.uint8)
-        return cls(grey, mask.astype(np.uint8))
+        return cls(grey, mask)
 
 
 def points_found_again(pictures: Sequence[np.ndarray]) -> np.ndarray:
@@ -68,7 +68,7 @@ def _matched(looked: Sequence[_Looked]) -> list[np.ndarray]:
     """Of each picture, its SIFT features with their matches in the others."""
     cv2 = _cv2()
     sift, matcher = cv2.SIFT_create(), cv2.BFMatcher(cv2.NORM_L2)
-    described = [sift.detectAndCompute(each.grey, _grown(each.mask, 3)) for each in looked]
+    described = [sift.detectAndCompute(each.grey, grown(each.mask, 3).astype(np.uint8)) for each in looked]
     places = [np.array([key.pt for key in keys]).reshape(-1, 2) + 0.5 for keys, _ in described]
     found = []
     for start, (_, ours) in enumerate(described):
@@ -89,7 +89,8 @@ def _followed(looked: Sequence[_Looked]) -> list[np.ndarray]:
     """Of each picture, its corners and where they went, if from there one comes back to within a pixel."""
     cv2, found = _cv2(), []
     for start, first in enumerate(looked):
-        corners = cv2.goodFeaturesToTrack(first.grey, CORNERS, 0.01, 4, mask=_grown(first.mask, -_RIM) * 255)
+        inner = shrunk(first.mask, _RIM).astype(np.uint8)
+        corners = cv2.goodFeaturesToTrack(first.grey, CORNERS, 0.01, 4, mask=inner)
         if corners is None:
             continue
         points = _starting(corners[:, 0] + 0.5, start, len(looked))
@@ -98,7 +99,7 @@ def _followed(looked: Sequence[_Looked]) -> list[np.ndarray]:
                 there, good = _flow(first.grey, second.grey, corners)
                 back, good_back = _flow(second.grey, first.grey, there)
                 good &= good_back & (np.linalg.norm(back - corners, axis=2)[:, 0] < 1)
-                good &= _inside(there[:, 0], _grown(second.mask, 3))
+                good &= _inside(there[:, 0], grown(second.mask, 3))
                 points[good, other] = there[good, 0] + 0.5
         found.append(points)
     return found
@@ -121,14 +122,7 @@ def _inside(places: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """(K,) whether (K, 2) pixels lie on ``mask``."""
     column, row = np.rint(np.clip(places, -1, SIDE)).astype(int).T
     there = (column >= 0) & (row >= 0) & (column < SIDE) & (row < SIDE)
-    return there & (mask[np.clip(row, 0, SIDE - 1), np.clip(column, 0, SIDE - 1)] > 0)
-
-
-def _grown(mask: np.ndarray, by: int) -> np.ndarray:
-    """``mask`` with a rim of ``by`` pixels more, or less."""
-    cv2 = _cv2()
-    kernel = np.ones((2 * abs(by) + 1,) * 2, np.uint8)
-    return cv2.dilate(mask, kernel) if by > 0 else cv2.erode(mask, kernel)
+    return there & mask[np.clip(row, 0, SIDE - 1), np.clip(column, 0, SIDE - 1)]
 
 
 def _cv2() -> Any:
