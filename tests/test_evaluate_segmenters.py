@@ -176,7 +176,7 @@ def test_what_is_there_is_never_made_again(bench, photos):
     bench.begin()
     bench.measure(0)
     assert {path: path.stat().st_mtime_ns for path in files} == files
-    with pytest.raises(ViewFusionError, match="cases with other photographs"):
+    with pytest.raises(ViewFusionError, match="was measured with other photographs"):
         Bench(bench.state, ("dark",), SUBJECTS, photos[:1], ask).begin()
 
 

@@ -16,9 +16,10 @@ import sys
 import time
 from pathlib import Path
 
-from evidence.bench import measured, same_study
+from evidence.bench import measured
 from evidence.elevations import Trials
 from evidence.elevations_page import write_page
+from evidence.folder import same_study
 from evidence.subjects import procedural_objects, real_meshes
 from mesh_catalogue import library_entries
 

@@ -7,7 +7,6 @@ never made again.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import signal
 import time
@@ -27,11 +26,10 @@ from viewfusion.outputs.files import remove_partial, write_json, write_png
 from viewfusion.preprocessing import PreparedImage, over_white
 from viewfusion.views import ViewSet
 
+from .folder import same_study
 from .scores import Judge, Networks
 from .studies import MAKE_NOTHING
 from .subjects import Subject, seed_of
-
-STUDY = "study.json"
 
 
 @dataclass(frozen=True)
@@ -128,25 +126,6 @@ def begin(bench: Bench, about: dict[str, Any]) -> None:
     """
     systems = {name: config.to_dict() for name, config in bench.systems.items()}
     same_study(bench.folder, {**about, "names": bench.names, "systems": systems})
-
-
-def same_study(folder: Path, about: dict[str, Any]) -> None:
-    """Write ``about`` into ``folder``, or see that it is what is there already.
-
-    Raises:
-        ViewFusionError: it is not.
-    """
-    path, about = folder / STUDY, json.loads(json.dumps(about))
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, about)
-        return
-    known = json.loads(path.read_text(encoding="utf-8"))
-    odd = next((key for key in sorted({*known, *about}) if known.get(key) != about.get(key)), None)
-    if odd:
-        raise ViewFusionError(
-            f"{folder}: was measured with other {odd}; remove the folder or choose another --state"
-        )
 
 
 class Measures(Protocol):

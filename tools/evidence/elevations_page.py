@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ from viewfusion import ViewFusionError
 from viewfusion.outputs.files import write_bytes, write_png
 from viewfusion.preprocessing.elevation import FALLBACK_DEG, ElevationEstimate
 
-from .bench import STUDY
 from .charts import COLOURS, Line, beside, chart
 from .elevations import RADIUS, RANGE_DEG
 from .figures import compact
+from .folder import finished, study_of
 from .page import filled
 from .subjects import KINDS
 from .tables import number, table
@@ -57,11 +56,11 @@ def write_page(state: Path, page: Path, images: Path) -> list[str]:
     Raises:
         ViewFusionError: there is no page, no results, or no place for some.
     """
+    about = study_of(state)
     try:
-        about = json.loads((state / STUDY).read_text(encoding="utf-8"))
         text = page.read_text(encoding="utf-8")
     except OSError as error:
-        raise ViewFusionError(f"{error.filename} cannot be read: {error.strerror}") from error
+        raise ViewFusionError(f"{page} cannot be read: {error.strerror}") from error
     found = {kind: trials_of(state / kind) for kind in KINDS}
     found = {kind: trials for kind, trials in found.items() if trials["model"]}
     if not found:
@@ -81,11 +80,9 @@ def write_page(state: Path, page: Path, images: Path) -> list[str]:
 def trials_of(folder: Path) -> dict[str, list[Trial]]:
     """By system, of a kind's objects that are complete."""
     found: dict[str, list[Trial]] = {name: [] for name in SYSTEMS}
-    for place in sorted(folder.glob("*")):
-        files = {name: place / f"{name}.json" for name in SYSTEMS}
-        if all(file.exists() for file in files.values()):
-            for name, file in files.items():
-                found[name].append(_read(json.loads(file.read_text(encoding="utf-8"))))
+    for _, contents in finished(folder.glob("*"), tuple(SYSTEMS)):
+        for name, content in contents.items():
+            found[name].append(_read(content))
     return found
 
 

@@ -15,7 +15,7 @@ from viewfusion import ViewFusionError
 from viewfusion.outputs.files import write_bytes, write_png
 
 from . import figures, tables
-from .bench import STUDY
+from .folder import STUDY
 from .results import Measured, Results
 
 _BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)

@@ -5,7 +5,6 @@ Only objects with scores of every system count, so that all numbers of a study a
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from viewfusion import ViewFusionError
 from viewfusion.evaluation.metrics import Interval, paired_interval
 
-from .bench import STUDY
+from .folder import finished, study_of
 from .studies import MAKE_NOTHING
 from .subjects import KINDS
 
@@ -61,12 +59,7 @@ class Results:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        try:
-            return json.loads((self.folder / STUDY).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ViewFusionError(
-                f"{self.folder / STUDY}: no such file; run `measure {self.folder.name}`"
-            ) from None
+        return study_of(self.folder)
 
     @property
     def made(self) -> list[str]:
@@ -80,13 +73,8 @@ class Results:
         return {kind: each for kind, each in found.items() if each}
 
     def _complete(self, kind: str) -> list[Measured]:
-        wanted, found = self.about["names"], []
-        for folder in sorted((self.folder / kind).glob("*")):
-            files = {name: folder / f"{name}.json" for name in wanted}
-            if all(file.exists() for file in files.values()):
-                contents = {name: json.loads(file.read_text("utf-8")) for name, file in files.items()}
-                found.append(Measured(folder, contents))
-        return found
+        places = (self.folder / kind).glob("*")
+        return [Measured(place, found) for place, found in finished(places, self.about["names"])]
 
     def mean(self, kind: str, system: str, metric: str) -> float:
         """Over the objects of a kind, of their means."""

@@ -7,13 +7,13 @@ a rename, the JSON last: what is there is whole and never made again.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from evidence.folder import same_study
 from evidence.subjects import Subject
 from PIL import Image
 
@@ -26,7 +26,6 @@ from .composites import composite
 from .photographs import Photograph
 from .scores import scores
 
-STUDY = "study.json"
 Ask = Callable[[str, np.ndarray], Segmentation]
 """A segmenter's name and (H, W, 4) uint8 to what it finds; raises ViewFusionError where it finds nothing."""
 
@@ -60,13 +59,7 @@ class Bench:
         Raises:
             ViewFusionError: they are not.
         """
-        about = {"photographs": [photo.name for photo in self.photos]}
-        path = self.state / STUDY
-        if not path.exists():
-            self.state.mkdir(parents=True, exist_ok=True)
-            write_json(path, about)
-        elif json.loads(path.read_text(encoding="utf-8")) != about:
-            raise ViewFusionError(f"{self.state}: has cases with other photographs; choose another --state")
+        same_study(self.state, {"photographs": [photo.name for photo in self.photos]})
 
     def place(self, number: int) -> Path:
         return self.state / f"case-{number:03d}"

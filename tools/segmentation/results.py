@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from evidence.folder import finished
 
 from viewfusion import ViewFusionError
 from viewfusion.evaluation.metrics import Interval, bootstrap_interval, paired_interval
@@ -49,12 +49,8 @@ class Results:
 
     @cached_property
     def cases(self) -> list[Case]:
-        found = []
-        for place in sorted(self.state.glob("case-*")):
-            files = {name: place / f"{name}.json" for name in self.names}
-            if (place / "case.json").exists() and all(file.exists() for file in files.values()):
-                contents = {name: _read(file) for name, file in files.items()}
-                found.append(Case(place, _read(place / "case.json"), contents))
+        places = finished(self.state.glob("case-*"), ("case", *self.names))
+        found = [Case(place, contents.pop("case"), contents) for place, contents in places]
         if not found:
             raise ViewFusionError(f"{self.state}: no case that all of {', '.join(self.names)} have seen")
         return found
@@ -134,7 +130,3 @@ def quantile_cases(cases: Sequence[Case], key: Callable[[Case], float], at: Sequ
     """The cases at these quantiles of ``key``, each once."""
     order = sorted(cases, key=key)
     return [order[place] for place in sorted({round(q * (len(order) - 1)) for q in at})]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
