@@ -16,7 +16,7 @@ from PIL import Image
 from ..pieces import from_border, grown, shrunk
 
 SIDE = 256
-"""Pixels a side at which points are looked for: in 64 SIFT finds less than half."""
+"""Pixels a side at which points are looked for, whatever the model's; what is in pixels below is of these."""
 
 NEARLY_WHITE = 235
 """A pixel whose darkest colour is at least this belongs to the ground if the border's white reaches it."""
