@@ -187,7 +187,8 @@ class ViewFusionPipeline:
             memory: of a run with the same photo, which is then encoded once for both.
         """
         config = config or load_config()
-        # No view made is as near to another as this, so that the photo is the only reference.
+        # "fast" whatever suits the checkpoint: where it states nothing that would be 50 steps a view. As no
+        # view made is as near to another as the window, the photo is the only reference.
         quick, prepared = changed(load_config("fast"), window_deg=1.0), self.prepare(image)
         rows = 0
 
