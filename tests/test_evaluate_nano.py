@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -300,6 +301,23 @@ def test_blocks_are_replaced_and_prose_is_kept():
         filled(PAGE, {"c": "new"}, page)
     with pytest.raises(ViewFusionError, match="2 found"):
         filled(PAGE + PAGE, {"a": "new"}, page)
+
+
+@pytest.mark.parametrize("name", ["elevation.md", "nano.md", "preprocessing.md"])
+def test_no_block_of_the_projects_pages_is_empty(name):
+    text = (evaluate_nano.DOCS / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"<!-- figures: ([\w-]+) -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    assert len(blocks) == text.count("<!-- figures: ") > 0
+    assert [block for block, content in blocks if not content.strip()] == []
+    for link in re.findall(r"\]\((images/[^)]+)\)", text):
+        assert (evaluate_nano.DOCS / link).is_file()
+
+
+def test_all_pages_with_blocks_are_known():
+    pages = {
+        page.name for page in evaluate_nano.DOCS.glob("*.md") if "<!-- figures: " in page.read_text("utf-8")
+    }
+    assert pages == {"elevation.md", "nano.md", "preprocessing.md"}
 
 
 def test_the_projects_page_is_filled_with_what_was_measured(bench, tmp_path):
