@@ -24,7 +24,7 @@ from viewfusion.downloads import Archive
 from viewfusion.errors import ViewFusionError
 from viewfusion.preprocessing import over_white, read_image
 from viewfusion.preprocessing.segmenters import Hints, onnx, segment, weights
-from viewfusion.preprocessing.segmenters.networks import agreement
+from viewfusion.preprocessing.segmenters.networks import agreement, brief
 from viewfusion.preprocessing.segmenters.onnx_files import Node, array, read_model
 from viewfusion.preprocessing.segmenters.weights import WEIGHTS, fetch_weights, find_weights, here
 
@@ -344,6 +344,55 @@ def test_what_rembg_fetched_is_used(published, tmp_path, monkeypatch, place):
     path.write_bytes(MODEL)
     assert here("u2netp") == path
     assert onnx.segmenter("u2netp")(squares(), Hints()).method == "u2netp"
+
+
+def halves(light: int, dark: int) -> np.ndarray:
+    """(120, 240, 4) uint8: a ground of two greys, so no plain one."""
+    rgba = np.full((120, 240, 4), 255, np.uint8)
+    rgba[:, :120, :3], rgba[:, 120:, :3] = dark, light
+    return rgba
+
+
+def test_auto_passes_over_a_network_that_cannot_be_run(published, monkeypatch):
+    monkeypatch.setattr("viewfusion.preprocessing.segmenters.carvekit.available", lambda: False)
+    rgba = halves(250, 160)
+    rgba[30:90, 80:160, :3] = (10, 30, 90)
+    published.parent.mkdir(parents=True)
+    published.with_name("u2net.onnx").write_bytes(b"cut short")
+    passed_over = (
+        "u2net was passed over: u2net.onnx: is not the published u2net (another hash); run `viewfusion "
+        "segmenters fetch u2net`, or give its path if you mean this file"
+    )
+    found = segment(rgba)
+    assert (found.method, found.remarks[0]) == ("grabcut", passed_over)
+    assert "by its colours alone" in found.remarks[1]
+    published.write_bytes(MODEL)
+    found = segment(rgba)
+    assert (found.method, found.remarks) == ("u2netp", (passed_over,))
+    with pytest.raises(ViewFusionError, match="is not the published u2net") as refused:
+        segment(rgba, "u2net")
+    assert str(published.parent) in str(refused.value), "one that is named fails, and says where"
+
+
+def test_no_object_is_an_answer_that_auto_keeps(published, monkeypatch):
+    """GrabCut, which knows colours alone, is not asked for another one."""
+    monkeypatch.setattr("viewfusion.preprocessing.segmenters.carvekit.available", lambda: False)
+    published.parent.mkdir(parents=True)
+    published.write_bytes(MODEL)
+    with pytest.raises(ViewFusionError, match=r"^u2netp finds no object"):
+        segment(halves(250, 160))
+    published.with_name("u2net.onnx").write_bytes(b"cut short")
+    with pytest.raises(
+        ViewFusionError, match=r"^u2netp finds no object.*; u2net was passed over: u2net\.onnx"
+    ):
+        segment(halves(250, 160))
+
+
+def test_what_a_library_says_is_short():
+    assert brief(ValueError("two\n  lines")) == "two lines"
+    assert brief(ValueError()) == "ValueError"
+    said = brief(ValueError("a" * 150 + "b" * 150))
+    assert said == "a" * 100 + " ... " + "b" * 95
 
 
 def test_without_onnxruntime(file, monkeypatch):

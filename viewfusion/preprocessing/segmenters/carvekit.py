@@ -24,7 +24,7 @@ from PIL import Image
 
 from ...errors import ViewFusionError
 from . import Hints, Segmentation, Segmenter
-from .networks import segmented
+from .networks import brief, segmented
 from .weights import MOST_BYTES, WEIGHTS, file_bytes, here, is_published
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _parts() -> dict[str, Callable[..., Any]]:
         from carvekit.trimap.generator import TrimapGenerator
     except Exception as error:  # a torchvision made for another torch fails in several ways
         raise ViewFusionError(
-            f"carvekit: cannot be imported ({_brief(error)}); install the torchvision that was made for the "
+            f"carvekit: cannot be imported ({brief(error)}); install the torchvision that was made for the "
             f"torch here: `{install_command()}`"
         ) from error
     return {
@@ -186,7 +186,7 @@ def _filled(network: nn.Module, path: Path, name: str, published: bool) -> nn.Mo
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         missing, unexpected = network.load_state_dict(state, strict=False)
     except Exception as error:  # unpickling and copying can raise anything
-        raise ViewFusionError(f"{path}: these are not weights of {name} ({_brief(error)})") from None
+        raise ViewFusionError(f"{path}: these are not weights of {name} ({brief(error)})") from None
     # TRACER's file holds an edge detector as well, which CarveKit does not use.
     odd = [*missing, *([] if name == "carvekit-tracer" else unexpected)]
     if odd:
@@ -216,13 +216,9 @@ def _look(interface: Any, rgb: np.ndarray) -> np.ndarray:
             (cut,) = interface([Image.fromarray(rgb)])
         except Exception as error:  # of torch, OpenCV or CarveKit; too little memory for one
             raise ViewFusionError(
-                f"carvekit fails on this photo ({_brief(error)}); use another segmenter"
+                f"carvekit fails on this photo ({brief(error)}); use another segmenter"
             ) from error
     return np.asarray(cut.getchannel("A"), np.float32) / 255
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:150] or type(error).__name__
 
 
 @contextmanager

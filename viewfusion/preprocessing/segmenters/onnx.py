@@ -18,7 +18,7 @@ from PIL import Image
 
 from ...errors import ViewFusionError
 from . import Hints, Segmentation, Segmenter
-from .networks import segmented
+from .networks import brief, segmented
 from .onnx_files import read_model
 from .weights import file_bytes, find_weights, here, is_published
 
@@ -111,7 +111,7 @@ def look(session: InferenceSession, path: Path, network: Network, rgb: np.ndarra
     try:
         (output,) = session.run([session.get_outputs()[0].name], {name: _input(rgb, network)})
     except Exception as error:  # onnxruntime's own, one for each kind of trouble
-        raise ViewFusionError(f"{path}: cannot be run ({_brief(error)}); use another segmenter") from None
+        raise ViewFusionError(f"{path}: cannot be run ({brief(error)}); use another segmenter") from None
     values = np.asarray(output, np.float32)
     if values.ndim != 4 or values.shape[:2] != (1, 1) or min(values.shape[2:]) < 2:
         raise ViewFusionError(
@@ -180,7 +180,7 @@ def _kept(path: Path, name: str, published: bool, size: int, changed: int) -> In
     try:
         session = _new_session(content)
     except Exception as error:  # as above
-        raise ViewFusionError(f"{path}: onnxruntime cannot load it ({_brief(error)})") from None
+        raise ViewFusionError(f"{path}: onnxruntime cannot load it ({brief(error)})") from None
     _check_shape(session, path, name)
     return session
 
@@ -229,7 +229,3 @@ def _check_shape(session: InferenceSession, path: Path, name: str) -> None:
             f"{path}: takes {len(inputs)} inputs, the first of shape {got}, and {name} takes one picture of "
             f"shape {list(wanted)}; name the file like the model it is"
         )
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[-200:] or type(error).__name__
