@@ -124,22 +124,42 @@ def _files(folder: Path | None) -> dict[str, Path]:
 def _interface(
     files: tuple[tuple[str, Path], ...], published: bool, stamps: tuple[tuple[int, int], ...]
 ) -> Any:
-    """CarveKit's Interface with its networks; kept while the files stay as they are."""
+    """CarveKit's Interface with its networks; kept while the files stay as they are.
+
+    They lie on the first GPU that torch sees, if any: CarveKit's code knows no other one by its number.
+    """
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    with _undisturbed():
-        parts = _parts()
-        built = {
-            name: _filled(
-                parts[name](device=device, batch_size=1, load_pretrained=False), path, name, published
-            )
-            for name, path in files
-        }
-        matting = None
-        if MATTING in built:
-            matting = parts["method"](built[MATTING], parts["trimap"](), device=device)
-        return parts["interface"](seg_pipe=built[files[0][0]], post_pipe=matting, device=device)
+    try:
+        with _undisturbed():
+            return _built(dict(files), published, device)
+    except ViewFusionError:
+        raise
+    except Exception as error:  # of CUDA: no memory left, or a GPU or driver that torch was not made for
+        raise ViewFusionError(f"carvekit cannot be set up ({brief(error)}); {_remedy()}") from None
+
+
+def _built(files: dict[str, Path], published: bool, device: str) -> Any:
+    parts = _parts()
+    built = {
+        name: _filled(parts[name](device=device, batch_size=1, load_pretrained=False), path, name, published)
+        for name, path in files.items()
+    }
+    matting = None
+    if MATTING in built:
+        matting = parts["method"](built[MATTING], parts["trimap"](), device=device)
+    return parts["interface"](seg_pipe=next(iter(built.values())), post_pipe=matting, device=device)
+
+
+def _remedy() -> str:
+    """What to do where its networks do not run."""
+    import torch
+
+    other = "use another segmenter"
+    if torch.cuda.is_available():
+        return f"{other}, or set CUDA_VISIBLE_DEVICES to another GPU, or to -1 for the CPU"
+    return other
 
 
 def _parts() -> dict[str, Callable[..., Any]]:
@@ -215,9 +235,7 @@ def _look(interface: Any, rgb: np.ndarray) -> np.ndarray:
         try:
             (cut,) = interface([Image.fromarray(rgb)])
         except Exception as error:  # of torch, OpenCV or CarveKit; too little memory for one
-            raise ViewFusionError(
-                f"carvekit fails on this photo ({brief(error)}); use another segmenter"
-            ) from error
+            raise ViewFusionError(f"carvekit fails on this photo ({brief(error)}); {_remedy()}") from None
     return np.asarray(cut.getchannel("A"), np.float32) / 255
 
 
@@ -228,7 +246,8 @@ def _undisturbed() -> Iterator[None]:
 
     numbers, cudnn = random.getstate(), torch.backends.cudnn
     flags = cudnn.deterministic, cudnn.benchmark
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    # Also those that nobody has used yet: for them torch would keep the seed, and set it on first use.
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     try:
         with torch.random.fork_rng(devices), warnings.catch_warnings():
             yield
