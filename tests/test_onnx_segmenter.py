@@ -261,10 +261,10 @@ def test_a_model_that_asks_for_too_much_memory_is_one_line(tmp_path):
     path = tmp_path / "u2net.onnx"
     path.write_bytes(model(maps=500))
     code = (
-        "import sys, os\nimport numpy as np\nfrom pathlib import Path\n"
+        "import sys\nimport numpy as np\nfrom pathlib import Path\n"
         "from viewfusion.errors import ViewFusionError\n"
         "from viewfusion.preprocessing.segmenters import Hints, onnx\n"
-        "onnx.MEMORY_SHARE = 100e6 / (os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))\n"
+        "onnx.usable_memory = lambda: 100e6 / onnx.MEMORY_SHARE\n"
         "try:\n    onnx.segment(np.zeros((64, 64, 3), np.uint8), Hints(), Path(sys.argv[1]))\n"
         "except ViewFusionError as error:\n    print(error)\n"
     )
@@ -285,10 +285,26 @@ def test_a_model_that_changes_is_loaded_anew(file):
     assert np.array_equal(onnx.segment(squares(), Hints(), file).alpha, before)
 
 
-@pytest.mark.parametrize(("told", "threads"), [("", 0), ("3", 3), ("4,2", 4), ("many", 0)])
+@pytest.mark.parametrize(("told", "threads"), [("", 7), ("3", 3), ("4,2", 4), ("many", 7), ("0", 7)])
 def test_as_many_threads_as_others_use(monkeypatch, told, threads):
     monkeypatch.setenv("OMP_NUM_THREADS", told)
+    monkeypatch.setattr(onnx, "usable_cores", lambda: 7)
     assert onnx._threads() == threads
+
+
+def test_somebody_else_has_registered_an_allocator(file):
+    """In a process of its own, as onnxruntime keeps one for a process."""
+    code = (
+        "import sys\nimport numpy as np\nfrom pathlib import Path\n"
+        "from viewfusion.preprocessing.segmenters import Hints, onnx\n"
+        "onnx._limit_memory()\nonnx._limit_memory.cache_clear()\n"
+        "rgb = np.full((64, 64, 3), 255, np.uint8)\nrgb[20:40, 20:40] = 0\n"
+        "print(onnx.segment(rgb, Hints(), Path(sys.argv[1])).method)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(file)], capture_output=True, text=True, timeout=120
+    )
+    assert (ended.stdout, ended.stderr) == ("u2net\n", "")
 
 
 def test_reading_a_model_as_data():

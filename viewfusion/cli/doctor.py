@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import viewfusion
+from viewfusion.machine import usable_cores, usable_memory
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -167,8 +167,7 @@ def _ffmpeg() -> Finding:
 
 
 def _devices() -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    memory = _memory()
+    cores, memory = usable_cores(), usable_memory()
     yield Finding("cpu", True, f"{cores} cores" + (f", {memory / 2**30:.1f} GiB of memory" if memory else ""))
     import torch
 
@@ -180,14 +179,6 @@ def _devices() -> Iterator[Finding]:
         yield Finding(f"cuda:{index}", True, text)
     if torch.backends.mps.is_available():
         yield Finding("mps", True, "Apple GPU")
-
-
-def _memory() -> int | None:
-    """Bytes of main memory, where the system says."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def _disk() -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import ViewFusionError
+from ...machine import usable_cores, usable_memory
 from . import Hints, Segmentation, Segmenter
 from .networks import brief, segmented
 from .onnx_files import read_model
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 MEMORY_SHARE = 0.75
-"""Of the machine's memory, at most, for a model's weights and pictures; without a limit, a file that asks
-for more than there is would end the process."""
+"""Of the memory that may be used, at most, for a model's weights and pictures; without a limit, a file that
+asks for more than there is would end the process."""
 
 
 @dataclass(frozen=True)
@@ -199,24 +201,28 @@ def _new_session(content: bytes) -> InferenceSession:
 
 
 def _threads() -> int:
-    """As many as other libraries are told to use, of a list ("4,2") the first; 0: one for each core."""
+    """As many as other libraries are told to use, of a list ("4,2") the first; else one for each core.
+
+    Left to itself, onnxruntime would take one for each core of the machine, whatever a container may use.
+    """
     told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(told) if told.isdecimal() else 0
+    return int(told) if told.isdecimal() and int(told) else usable_cores()
 
 
 @lru_cache(maxsize=1)
 def _limit_memory() -> None:
-    """Register what sessions that say so allocate from, once a process."""
+    """Register what sessions that say so allocate from, once a process.
+
+    onnxruntime takes a limit for a whole process only; sessions of others that do not ask for it go without.
+    """
     import onnxruntime
 
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # a system that does not say
-        total = 2**34
+    total = usable_memory() or 2**34
     kind, default = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
     # As much as is asked for, no doubling: the limit is on what the arena holds.
     arena = onnxruntime.OrtArenaCfg({"max_mem": int(MEMORY_SHARE * total), "arena_extend_strategy": 1})
-    onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, default), arena)
+    with suppress(Exception):  # somebody else in this process was first: theirs serves as well
+        onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, default), arena)
 
 
 def _check_shape(session: InferenceSession, path: Path, name: str) -> None:
