@@ -210,7 +210,7 @@ def test_what_is_missing_is_named_with_the_command(tmp_path):
     [("2.13.0+cpu", "'torchvision==0.28.*'"), ("2.4.1", "'torchvision==0.19.*'"), ("3.0.0", "torchvision")],
 )
 def test_the_command_names_the_torchvision_that_fits(monkeypatch, torch_version, fitting):
-    monkeypatch.setattr("torch.__version__", torch_version)
+    monkeypatch.setattr(carvekit.metadata, "version", lambda name: torch_version)
     assert carvekit.install_command().endswith(f"tqdm {fitting}")
 
 

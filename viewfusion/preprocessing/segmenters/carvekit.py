@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,9 +87,7 @@ def segment(rgb: np.ndarray, hints: Hints, folder: Path | None = None) -> Segmen
 
 def install_command() -> str:
     """What brings all that CarveKit needs here and leaves torch alone."""
-    import torch
-
-    major, minor = torch.__version__.split(".")[:2]
+    major, minor = metadata.version("torch").split(".")[:2]
     # Versions of both go together, torch 2.n with torchvision 0.(n + 15).
     fitting = f"'torchvision==0.{int(minor) + 15}.*'" if major == "2" else "torchvision"
     others = (package for package in _PACKAGES.values() if package != "torchvision")
