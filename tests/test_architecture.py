@@ -72,8 +72,8 @@ TABLE = {
         "conditioning config errors fusion geometry preprocessing solvers views zero123", "torch", "numpy"
     ),
     "cli": Row(
-        "__init__ conditioning config datasets errors evaluation fusion geometry machine outputs pipeline "
-        "preprocessing trajectory_files views zero123",
+        "__init__ conditioning config datasets downloads errors evaluation fusion geometry machine outputs "
+        "pipeline preprocessing trajectory_files views zero123",
         "typer rich numpy PIL",
         "packaging torch imageio_ffmpeg",
     ),

