@@ -204,6 +204,8 @@ class Session:
             **wanted.config.to_dict(),
             "trajectory": wanted.trajectory_hash(),
             **self._network(),
+            # The pixels tell everything, and nothing to people: another segmenter may be why they differ.
+            "cutout": photo.prepared.method,
             "input": photo.source()["sha256"],
         }
 
