@@ -221,7 +221,7 @@ def _limit_memory() -> None:
     kind, default = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
     # As much as is asked for, no doubling: the limit is on what the arena holds.
     arena = onnxruntime.OrtArenaCfg({"max_mem": int(MEMORY_SHARE * total), "arena_extend_strategy": 1})
-    with suppress(Exception):  # somebody else in this process was first: theirs serves as well
+    with suppress(RuntimeError):  # older ones refuse where somebody else was first, whose one serves then
         onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, default), arena)
 
 
