@@ -38,6 +38,7 @@ TABLE = {
     # The ground: words everybody uses.
     "errors": Row(),
     "resources": Row(),
+    "machine": Row(),
     "yaml_files": Row("errors", "yaml"),
     # Weights, only ever on request; files appear by the rules of outputs.
     "downloads": Row("errors outputs"),
@@ -49,7 +50,9 @@ TABLE = {
     "solvers": Row("", "torch numpy", "diffusers"),
     # The edges: each knows its own libraries, and none of them sampling or fusion.
     "preprocessing": Row(
-        "downloads errors geometry resources", "numpy PIL", "carvekit cv2 onnxruntime pillow_heif torch"
+        "downloads errors geometry machine resources",
+        "numpy PIL",
+        "carvekit cv2 onnxruntime pillow_heif torch",
     ),
     "zero123": Row(
         "errors geometry resources yaml_files",
@@ -69,8 +72,8 @@ TABLE = {
         "conditioning config errors fusion geometry preprocessing solvers views zero123", "torch", "numpy"
     ),
     "cli": Row(
-        "__init__ conditioning config datasets errors evaluation fusion geometry outputs pipeline "
-        "preprocessing trajectory_files views zero123",
+        "__init__ conditioning config datasets downloads errors evaluation fusion geometry machine outputs "
+        "pipeline preprocessing trajectory_files views zero123",
         "typer rich numpy PIL",
         "packaging torch imageio_ffmpeg",
     ),

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.preprocessing.segmenters import Hints, carvekit
@@ -209,8 +210,47 @@ def test_what_is_missing_is_named_with_the_command(tmp_path):
     [("2.13.0+cpu", "'torchvision==0.28.*'"), ("2.4.1", "'torchvision==0.19.*'"), ("3.0.0", "torchvision")],
 )
 def test_the_command_names_the_torchvision_that_fits(monkeypatch, torch_version, fitting):
-    monkeypatch.setattr("torch.__version__", torch_version)
+    monkeypatch.setattr(carvekit.metadata, "version", lambda name: torch_version)
     assert carvekit.install_command().endswith(f"tqdm {fitting}")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "remedy"),
+    [
+        (False, "use another segmenter"),
+        (True, "use another segmenter, or set CUDA_VISIBLE_DEVICES to another GPU, or to -1 for the CPU"),
+    ],
+)
+def test_a_gpu_without_room_is_one_line(tmp_path, monkeypatch, gpu, remedy):
+    """As torch says it while the networks move to a GPU, and while they look."""
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20.00 MiB.")
+
+    (tmp_path / "u2net.pth").write_bytes(b"not looked at")
+    monkeypatch.setattr(carvekit, "_missing", list)
+    monkeypatch.setattr(carvekit, "_parts", lambda: {"carvekit-u2net": full})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    said = f"(CUDA out of memory. Tried to allocate 20.00 MiB.); {remedy}"
+    with pytest.raises(ViewFusionError) as refused:
+        carvekit.segment(np.zeros((64, 64, 3), np.uint8), Hints(), tmp_path)
+    assert str(refused.value) == f"carvekit cannot be set up {said}"
+    with pytest.raises(ViewFusionError) as refused:
+        carvekit._look(full, np.zeros((64, 64, 3), np.uint8))
+    assert str(refused.value) == f"carvekit fails on this photo {said}"
+
+
+def test_gpus_that_nobody_has_used_yet_keep_their_numbers_too(monkeypatch):
+    """By torch's own functions for a GPU's state, which two tensors stand in for here."""
+    states = {0: torch.tensor([1]), 1: torch.tensor([2])}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: states[device].clone())
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: states.update({device: state}))
+    assert not torch.cuda.is_initialized()
+    with carvekit._undisturbed():
+        states.update({0: torch.tensor([42]), 1: torch.tensor([42])})
+    assert [int(state) for state in states.values()] == [1, 2]
 
 
 def test_a_folder_without_a_network(tmp_path, monkeypatch):

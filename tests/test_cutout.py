@@ -15,7 +15,7 @@ SIMPLE_RULE = "background removed by a simple rule; check preview.png"
 @pytest.fixture(autouse=True)
 def _no_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever weights this machine has."""
-    monkeypatch.setattr(segmenters, "_ready", lambda name: False)
+    monkeypatch.setattr(segmenters, "ready", lambda name: False)
 
 
 def photo(

@@ -77,6 +77,28 @@ def test_a_checkout_that_is_not_installed_is_no_error(monkeypatch):
     assert (extras.good, extras.needed, extras.remedy) == (False, False, "pip install -e .")
 
 
+def test_the_light_way_to_remove_backgrounds_is_proposed_first(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("U2NET_HOME", raising=False)
+    (found,) = doctor._background_removal()
+    assert (found.good, found.needed) == (False, False)
+    assert found.text == "GrabCut, and a rule for plain light grounds; no network is here"
+    assert found.remedy == "pip install 'viewfusion[segmentation]' && viewfusion segmenters fetch u2netp"
+    monkeypatch.setattr("viewfusion.preprocessing.segmenters.onnx.available", lambda name: name == "u2netp")
+    (found,) = doctor._background_removal()
+    assert (found.good, found.text.partition(";")[0], found.remedy) == (True, "u2netp", "")
+    names = list(doctor.EXTRAS)
+    assert names.index("segmentation") < names.index("carvekit")
+
+
+def test_carvekits_remedy_is_all_it_needs():
+    remedy = doctor._remedy("carvekit", [Requirement("carvekit>=4.1.2")])
+    for package in ("--no-deps", "carvekit", "opencv-python-headless", "torchvision", "requests", "tqdm"):
+        assert package in remedy
+    assert doctor._remedy("ldm", [Requirement("einops>=0.6")]) == "pip install --no-deps 'einops>=0.6'"
+
+
 def test_every_extra_says_what_it_gives():
     import tomllib
 

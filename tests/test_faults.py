@@ -24,7 +24,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 if sys.platform != "linux":
     pytest.skip("kills, mounts and terminals as Linux has them", allow_module_level=True)
@@ -250,6 +252,48 @@ def test_killed_at_every_change_in_turn_a_run_still_ends_with_the_same_bytes(
             os.utime(file, (0, 0) if place % 2 else (2**32, 2**32))
     assert spin(out).wait() == 0
     assert files(out / "chair") == whole
+
+
+def grainy(path: Path, radius: int) -> Path:
+    """A photo of an orange disc on dark grain, which no simple rule cuts out."""
+    rgb = np.clip(np.random.default_rng(0).normal(80, 8, (96, 128, 3)), 0, 255).astype(np.uint8)
+    rgb[disc(radius)] = (230, 120, 30)
+    Image.fromarray(rgb).save(path)
+    return path
+
+
+def disc(radius: int) -> np.ndarray:
+    rows, columns = np.ogrid[:96, :128]
+    return (rows - 48) ** 2 + (columns - 64) ** 2 < radius**2
+
+
+def without_networks(home: Path) -> None:
+    """As on a machine that no weights were fetched to."""
+    os.environ.update(HOME=str(home), XDG_CACHE_HOME=str(home))
+    os.environ.pop("U2NET_HOME", None)
+
+
+def kill_itself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_killed_with_a_photo_that_auto_cut_out(start, tmp_path):
+    """The next process cuts it out again, finds the same and goes on; another cut-out is refused by name."""
+    photo, bare = grainy(tmp_path / "disc.png", 28), partial(without_networks, tmp_path)
+    turn = ["generate-360", photo, *QUICK, "--out"]
+    assert start(*turn, tmp_path / "whole", prepare=bare).wait() == 0
+    whole = files(tmp_path / "whole/disc")
+    killed = partial(prepare_all, [bare, partial(before_naming, "turntable.gif", kill_itself)])
+    assert start(*turn, tmp_path / "out", prepare=killed).wait() == -signal.SIGKILL
+    assert (tmp_path / "out/disc/.resume/001.npz").exists()
+    Image.fromarray(disc(20)).save(tmp_path / "mask.png")
+    start(*turn, tmp_path / "out", "--mask", tmp_path / "mask.png", prepare=bare).refused(
+        tmp_path / "out/disc", "cutout=grabcut, now mask; input=", "--force"
+    )
+    again = start(*turn, tmp_path / "out", prepare=bare)
+    assert again.wait() == 0
+    assert files(tmp_path / "out/disc") == whole
+    assert whole["manifest.json"]["input"]["method"] == "grabcut"
 
 
 # Stopped.

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import cv2
 import numpy as np
 import pytest
 
@@ -68,6 +71,21 @@ def test_it_is_the_same_every_time() -> None:
     first, second = (grabcut.segment(rgb, Hints()) for _ in range(2))
     assert np.array_equal(first.alpha, second.alpha)
     assert first.confidence == second.confidence
+
+
+def test_random_numbers_of_others_are_left_alone() -> None:
+    def drawn(between: Callable[[], object]) -> np.ndarray:
+        cv2.setRNGSeed(7)
+        cv2.randu(np.empty(8, np.uint8), 0, 255)
+        between()
+        numbers = np.empty(8, np.uint8)
+        cv2.randu(numbers, 0, 255)
+        return numbers
+
+    rgb = scene((ONE, BLUE))
+    undisturbed = drawn(lambda: None)
+    assert np.array_equal(drawn(lambda: grabcut.segment(rgb, Hints())), undisturbed)
+    assert not np.array_equal(drawn(lambda: cv2.setRNGSeed(0)), undisturbed)
 
 
 def test_a_click_chooses_one_of_two() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 
 from viewfusion.cli.photos import split_settings
 from viewfusion.errors import ViewFusionError
@@ -168,68 +168,6 @@ def test_sixteen_bit_rgb_keeps_its_upper_eight_bits(tmp_path: Path) -> None:
 def test_floats_beyond_one_are_refused(tmp_path: Path) -> None:
     Image.new("F", (20, 16), 3.5).save(tmp_path / "a.tiff")
     assert "outside 0 ... 1" in refusal(tmp_path / "a.tiff")
-
-
-def test_colour_profile_is_applied(tmp_path: Path) -> None:
-    # In a profile made of sRGB with red and blue swapped, "red" is what sRGB calls blue.
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    swapped = srgb.replace(b"rXYZ", b"????").replace(b"bXYZ", b"rXYZ").replace(b"????", b"bXYZ")
-    swapped = swapped.replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
-    image = Image.new("RGBA", (20, 16), (255, 0, 0, 100))
-    image.save(tmp_path / "a.png", icc_profile=swapped)
-    red, green, blue, alpha = (int(level) for level in read_image(tmp_path / "a.png")[0, 0])
-    assert red < 3
-    assert green < 3
-    assert blue > 252
-    assert alpha == 100
-    image.save(tmp_path / "b.png", icc_profile=b"not a profile")
-    assert tuple(read_image(tmp_path / "b.png")[0, 0]) == (255, 0, 0, 100)
-
-
-def test_a_grey_profile_is_applied(tmp_path: Path) -> None:
-    """Of gamma 1: 128 / 255 of the light is 1.055 * 0.502 ** (1 / 2.4) - 0.055 = 0.737 of sRGB's levels."""
-    linear = grey_profile(gamma=1.0)
-    for mode, colour in (("L", 128), ("LA", (128, 77)), ("I;16", 128 * 257)):
-        path = tmp_path / f"{mode.replace(';', '')}.png"
-        Image.new(mode, (20, 16), colour).save(path, icc_profile=linear)
-        red, green, blue, alpha = (int(level) for level in read_image(path)[0, 0])
-        assert (red, green, blue) == pytest.approx((188, 188, 188), abs=1)
-        assert alpha == (77 if mode == "LA" else 255)
-    # What it says nothing about keeps its numbers.
-    Image.new("RGB", (20, 16), (128, 9, 200)).save(tmp_path / "a.png", icc_profile=linear)
-    assert read_image(tmp_path / "a.png")[0, 0].tolist() == [128, 9, 200, 255]
-
-
-def grey_profile(gamma: float) -> bytes:
-    """An ICC profile for grey by the book: header, tags wtpt (D50), kTRC (gamma as 8.8 fixed), desc, cprt."""
-    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"grey\0" + bytes(78)
-    white = b"XYZ " + bytes(4) + struct.pack(">3i", *(round(x * 65536) for x in (0.9642, 1.0, 0.8249)))
-    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
-    tags = {
-        b"desc": text.ljust(100, b"\0"),
-        b"cprt": b"text" + bytes(4) + b"none",
-        b"wtpt": white,
-        b"kTRC": curve,
-    }
-    table, body, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
-    for name, data in tags.items():
-        table += name + struct.pack(">II", start + len(body), len(data))
-        body += data.ljust(-(-len(data) // 4) * 4, b"\0")
-    size = start + len(body)
-    head = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, b"mntr", b"GRAY", b"XYZ ")
-    head += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28)
-    head += struct.pack(">3i", *(round(x * 65536) for x in (0.9642, 1.0, 0.8249)))
-    return head.ljust(128, b"\0") + table + body
-
-
-def test_lab_becomes_srgb(tmp_path: Path) -> None:
-    """Under D50 pure red is L 54.3, a 80.8, b 69.9; Pillow's bytes are L * 2.55, a + 128 and b + 128."""
-    path = tmp_path / "a.tiff"
-    Image.new("LAB", (20, 16), (138, 209, 198)).save(path)
-    red, green, blue, alpha = (int(level) for level in read_image(path)[0, 0])
-    assert alpha == 255
-    assert red > 245
-    assert max(green, blue) < 30
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
@@ -554,7 +492,7 @@ def test_prepared_image_is_the_same_from_every_kind_of_source() -> None:
 
 
 def test_prepare_image_names_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmenters, "_ready", lambda name: False)  # whatever weights this machine has
+    monkeypatch.setattr(segmenters, "ready", lambda name: False)  # whatever weights this machine has
     path = tmp_path / "busy.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8)).save(path)
     with pytest.raises(ViewFusionError, match=r"busy\.png: no object stands out"):

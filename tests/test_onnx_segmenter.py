@@ -24,7 +24,7 @@ from viewfusion.downloads import Archive
 from viewfusion.errors import ViewFusionError
 from viewfusion.preprocessing import over_white, read_image
 from viewfusion.preprocessing.segmenters import Hints, onnx, segment, weights
-from viewfusion.preprocessing.segmenters.networks import agreement
+from viewfusion.preprocessing.segmenters.networks import agreement, brief
 from viewfusion.preprocessing.segmenters.onnx_files import Node, array, read_model
 from viewfusion.preprocessing.segmenters.weights import WEIGHTS, fetch_weights, find_weights, here
 
@@ -261,10 +261,10 @@ def test_a_model_that_asks_for_too_much_memory_is_one_line(tmp_path):
     path = tmp_path / "u2net.onnx"
     path.write_bytes(model(maps=500))
     code = (
-        "import sys, os\nimport numpy as np\nfrom pathlib import Path\n"
+        "import sys\nimport numpy as np\nfrom pathlib import Path\n"
         "from viewfusion.errors import ViewFusionError\n"
         "from viewfusion.preprocessing.segmenters import Hints, onnx\n"
-        "onnx.MEMORY_SHARE = 100e6 / (os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))\n"
+        "onnx.usable_memory = lambda: 100e6 / onnx.MEMORY_SHARE\n"
         "try:\n    onnx.segment(np.zeros((64, 64, 3), np.uint8), Hints(), Path(sys.argv[1]))\n"
         "except ViewFusionError as error:\n    print(error)\n"
     )
@@ -285,10 +285,23 @@ def test_a_model_that_changes_is_loaded_anew(file):
     assert np.array_equal(onnx.segment(squares(), Hints(), file).alpha, before)
 
 
-@pytest.mark.parametrize(("told", "threads"), [("", 0), ("3", 3), ("4,2", 4), ("many", 0)])
+@pytest.mark.parametrize(("told", "threads"), [("", 7), ("3", 3), ("4,2", 4), ("many", 7), ("0", 7)])
 def test_as_many_threads_as_others_use(monkeypatch, told, threads):
     monkeypatch.setenv("OMP_NUM_THREADS", told)
+    monkeypatch.setattr(onnx, "usable_cores", lambda: 7)
     assert onnx._threads() == threads
+
+
+def test_somebody_else_has_registered_an_allocator(file, monkeypatch):
+    """In these words onnxruntime 1.19 refuses a second one; 1.31 takes it."""
+
+    def refuse(*_):
+        raise RuntimeError("An allocator for this device has already been registered for sharing.")
+
+    monkeypatch.setattr("onnxruntime.create_and_register_allocator", refuse)
+    onnx._limit_memory.cache_clear()
+    onnx._kept.cache_clear()
+    assert onnx.segment(squares(), Hints(), file).method == "u2net"
 
 
 def test_reading_a_model_as_data():
@@ -344,6 +357,55 @@ def test_what_rembg_fetched_is_used(published, tmp_path, monkeypatch, place):
     path.write_bytes(MODEL)
     assert here("u2netp") == path
     assert onnx.segmenter("u2netp")(squares(), Hints()).method == "u2netp"
+
+
+def halves(light: int, dark: int) -> np.ndarray:
+    """(120, 240, 4) uint8: a ground of two greys, so no plain one."""
+    rgba = np.full((120, 240, 4), 255, np.uint8)
+    rgba[:, :120, :3], rgba[:, 120:, :3] = dark, light
+    return rgba
+
+
+def test_auto_passes_over_a_network_that_cannot_be_run(published, monkeypatch):
+    monkeypatch.setattr("viewfusion.preprocessing.segmenters.carvekit.available", lambda: False)
+    rgba = halves(250, 160)
+    rgba[30:90, 80:160, :3] = (10, 30, 90)
+    published.parent.mkdir(parents=True)
+    published.with_name("u2net.onnx").write_bytes(b"cut short")
+    passed_over = (
+        "u2net was passed over: u2net.onnx: is not the published u2net (another hash); run `viewfusion "
+        "segmenters fetch u2net`, or give its path if you mean this file"
+    )
+    found = segment(rgba)
+    assert (found.method, found.remarks[0]) == ("grabcut", passed_over)
+    assert "by its colours alone" in found.remarks[1]
+    published.write_bytes(MODEL)
+    found = segment(rgba)
+    assert (found.method, found.remarks) == ("u2netp", (passed_over,))
+    with pytest.raises(ViewFusionError, match="is not the published u2net") as refused:
+        segment(rgba, "u2net")
+    assert str(published.parent) in str(refused.value), "one that is named fails, and says where"
+
+
+def test_no_object_is_an_answer_that_auto_keeps(published, monkeypatch):
+    """GrabCut, which knows colours alone, is not asked for another one."""
+    monkeypatch.setattr("viewfusion.preprocessing.segmenters.carvekit.available", lambda: False)
+    published.parent.mkdir(parents=True)
+    published.write_bytes(MODEL)
+    with pytest.raises(ViewFusionError, match=r"^u2netp finds no object"):
+        segment(halves(250, 160))
+    published.with_name("u2net.onnx").write_bytes(b"cut short")
+    with pytest.raises(
+        ViewFusionError, match=r"^u2netp finds no object.*; u2net was passed over: u2net\.onnx"
+    ):
+        segment(halves(250, 160))
+
+
+def test_what_a_library_says_is_short():
+    assert brief(ValueError("two\n  lines")) == "two lines"
+    assert brief(ValueError()) == "ValueError"
+    said = brief(ValueError("a" * 150 + "b" * 150))
+    assert said == "a" * 100 + " ... " + "b" * 95
 
 
 def test_without_onnxruntime(file, monkeypatch):
@@ -427,6 +489,15 @@ def test_other_bytes_of_another_program_are_passed_over(published, address, tmp_
     assert fetch_weights("u2netp") == published
     assert onnx.segmenter("u2netp")(squares(), Hints()).method == "u2netp"
     assert theirs.read_bytes() == b"of another version"
+
+
+def test_names_are_checked_before_the_first_is_fetched(run, published, address, tmp_path, monkeypatch):
+    (tmp_path / "served/a.onnx").write_bytes(MODEL)
+    source = replace(WEIGHTS["u2netp"], archive=None, address=f"{address}/a.onnx")
+    monkeypatch.setitem(WEIGHTS, "u2netp", source)
+    code, out, err = run("segmenters", "fetch", "u2netp", "u2nett")
+    assert (code, out, published.exists()) == (2, "", False)
+    assert err.startswith("error: u2nett: no weights of that name, there are u2net, u2netp, ")
 
 
 def test_more_bytes_than_any_weights_have_are_not_fetched(published, address, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from viewfusion.errors import ViewFusionError
+from viewfusion.errors import ViewFusionError, did_you_mean
 
 OnBytes = Callable[[int, int | None], None]
 """Called with the bytes that have come and those to come in all, where that is known."""
@@ -47,6 +47,16 @@ class Archive:
     sha256: str
     size: int
     python: str = ""
+
+
+def check_names(names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ViewFusionError for the first of ``names`` that there are no weights of."""
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise ViewFusionError(
+                f"{name}: no weights of that name, there are {', '.join(known)}{did_you_mean(name, known)}"
+            )
 
 
 def download(archive: Archive, folder: Path, show: bool = False) -> Path:

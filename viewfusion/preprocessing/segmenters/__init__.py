@@ -9,21 +9,22 @@ what has to be guessed, and from exact to likely:
 3. GrabCut, if there is a point or a box: they are given where the rest failed, and it is made for them;
 4. the rule for plain light grounds: exact at the edge, and it refuses where it does not hold;
 5. a network whose weights are on this machine: it knows things, where the others know colours. Nothing is
-   fetched for it;
+   fetched for it, and one that cannot be run is passed over with a remark;
 6. GrabCut, on any ground and anywhere, with its doubts said.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ...errors import ViewFusionError, did_you_mean
+from ...errors import ViewFusionError, did_you_mean, printable
 from ..images import over_white
 from ..pieces import inside_box, only_piece_at
 
@@ -95,6 +96,10 @@ class Segmentation:
     background: np.ndarray | None = None
 
 
+class NoObjectError(ViewFusionError):
+    """A network has looked, and nothing in the photo stands out: an answer, no failure to give one."""
+
+
 Segmenter = Callable[[np.ndarray, Hints], Segmentation]
 """(H, W, 3) uint8 and hints to a :class:`Segmentation`; raises ViewFusionError where it cannot."""
 
@@ -162,12 +167,36 @@ def _automatic(rgba: np.ndarray, hints: Hints) -> Segmentation:
         return _by("mask", rgba, hints)
     if alpha.is_cutout(rgba[..., 3]):
         return alpha.segment(rgba)
-    if hints.point is None and hints.box is None:
-        with suppress(ViewFusionError):  # it refuses all but its own kind of photo
-            return plain.segment(over_white(rgba), hints)
-        for name in filter(_ready, NETWORKS):
-            return _by(name, rgba, hints)
-    return _by("grabcut", rgba, hints)
+    if hints.point is not None or hints.box is not None:
+        return _by("grabcut", rgba, hints)
+    with suppress(ViewFusionError):  # it refuses all but its own kind of photo
+        return plain.segment(over_white(rgba), hints)
+    return _first_to_run([*filter(ready, NETWORKS), "grabcut"], rgba, hints)
+
+
+def _first_to_run(names: Sequence[str], rgba: np.ndarray, hints: Hints) -> Segmentation:
+    """By the first of ``names`` that can be run; why those before it cannot is said with what comes of it."""
+    first, *others = names
+    try:
+        return _by(first, rgba, hints)
+    except ViewFusionError as error:
+        if isinstance(error, NoObjectError) or not others:
+            raise
+        passed_over = f"{first} was passed over: {_without_folders(str(error))}"
+    try:
+        found = _first_to_run(others, rgba, hints)
+    except ViewFusionError as error:
+        raise ViewFusionError(f"{error}; {passed_over}") from None
+    return replace(found, remarks=(passed_over, *found.remarks))
+
+
+def _without_folders(text: str) -> str:
+    """Files of weights by their names alone, as remarks go into manifests, which tell no folders."""
+    from .weights import WEIGHTS, here
+
+    for path in filter(None, map(here, WEIGHTS)):
+        text = text.replace(printable(f"{path.parent}{os.sep}"), "")
+    return text
 
 
 def _by(name: str, rgba: np.ndarray, hints: Hints) -> Segmentation:
@@ -190,8 +219,8 @@ def _segmenter(name: str) -> Segmenter:
     return onnx.segmenter(name if name in SEGMENTERS else Path(name))
 
 
-def _ready(name: str) -> bool:
-    """Whether the network called ``name`` could run now."""
+def ready(name: str) -> bool:
+    """Whether what the network called ``name`` wants is here; none of it is looked into."""
     from . import carvekit, onnx
 
     return carvekit.available() if name == "carvekit" else onnx.available(name)

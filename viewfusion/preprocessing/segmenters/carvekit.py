@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from PIL import Image
 
 from ...errors import ViewFusionError
 from . import Hints, Segmentation, Segmenter
-from .networks import segmented
+from .networks import brief, segmented
 from .weights import MOST_BYTES, WEIGHTS, file_bytes, here, is_published
 
 if TYPE_CHECKING:
@@ -86,9 +87,7 @@ def segment(rgb: np.ndarray, hints: Hints, folder: Path | None = None) -> Segmen
 
 def install_command() -> str:
     """What brings all that CarveKit needs here and leaves torch alone."""
-    import torch
-
-    major, minor = torch.__version__.split(".")[:2]
+    major, minor = metadata.version("torch").split(".")[:2]
     # Versions of both go together, torch 2.n with torchvision 0.(n + 15).
     fitting = f"'torchvision==0.{int(minor) + 15}.*'" if major == "2" else "torchvision"
     others = (package for package in _PACKAGES.values() if package != "torchvision")
@@ -124,22 +123,42 @@ def _files(folder: Path | None) -> dict[str, Path]:
 def _interface(
     files: tuple[tuple[str, Path], ...], published: bool, stamps: tuple[tuple[int, int], ...]
 ) -> Any:
-    """CarveKit's Interface with its networks; kept while the files stay as they are."""
+    """CarveKit's Interface with its networks; kept while the files stay as they are.
+
+    They lie on the first GPU that torch sees, if any: CarveKit's code knows no other one by its number.
+    """
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    with _undisturbed():
-        parts = _parts()
-        built = {
-            name: _filled(
-                parts[name](device=device, batch_size=1, load_pretrained=False), path, name, published
-            )
-            for name, path in files
-        }
-        matting = None
-        if MATTING in built:
-            matting = parts["method"](built[MATTING], parts["trimap"](), device=device)
-        return parts["interface"](seg_pipe=built[files[0][0]], post_pipe=matting, device=device)
+    try:
+        with _undisturbed():
+            return _built(dict(files), published, device)
+    except ViewFusionError:
+        raise
+    except Exception as error:  # of CUDA: no memory left, or a GPU or driver that torch was not made for
+        raise ViewFusionError(f"carvekit cannot be set up ({brief(error)}); {_remedy()}") from None
+
+
+def _built(files: dict[str, Path], published: bool, device: str) -> Any:
+    parts = _parts()
+    built = {
+        name: _filled(parts[name](device=device, batch_size=1, load_pretrained=False), path, name, published)
+        for name, path in files.items()
+    }
+    matting = None
+    if MATTING in built:
+        matting = parts["method"](built[MATTING], parts["trimap"](), device=device)
+    return parts["interface"](seg_pipe=next(iter(built.values())), post_pipe=matting, device=device)
+
+
+def _remedy() -> str:
+    """What to do where its networks do not run."""
+    import torch
+
+    other = "use another segmenter"
+    if torch.cuda.is_available():
+        return f"{other}, or set CUDA_VISIBLE_DEVICES to another GPU, or to -1 for the CPU"
+    return other
 
 
 def _parts() -> dict[str, Callable[..., Any]]:
@@ -157,7 +176,7 @@ def _parts() -> dict[str, Callable[..., Any]]:
         from carvekit.trimap.generator import TrimapGenerator
     except Exception as error:  # a torchvision made for another torch fails in several ways
         raise ViewFusionError(
-            f"carvekit: cannot be imported ({_brief(error)}); install the torchvision that was made for the "
+            f"carvekit: cannot be imported ({brief(error)}); install the torchvision that was made for the "
             f"torch here: `{install_command()}`"
         ) from error
     return {
@@ -186,7 +205,7 @@ def _filled(network: nn.Module, path: Path, name: str, published: bool) -> nn.Mo
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         missing, unexpected = network.load_state_dict(state, strict=False)
     except Exception as error:  # unpickling and copying can raise anything
-        raise ViewFusionError(f"{path}: these are not weights of {name} ({_brief(error)})") from None
+        raise ViewFusionError(f"{path}: these are not weights of {name} ({brief(error)})") from None
     # TRACER's file holds an edge detector as well, which CarveKit does not use.
     odd = [*missing, *([] if name == "carvekit-tracer" else unexpected)]
     if odd:
@@ -215,14 +234,8 @@ def _look(interface: Any, rgb: np.ndarray) -> np.ndarray:
         try:
             (cut,) = interface([Image.fromarray(rgb)])
         except Exception as error:  # of torch, OpenCV or CarveKit; too little memory for one
-            raise ViewFusionError(
-                f"carvekit fails on this photo ({_brief(error)}); use another segmenter"
-            ) from error
+            raise ViewFusionError(f"carvekit fails on this photo ({brief(error)}); {_remedy()}") from None
     return np.asarray(cut.getchannel("A"), np.float32) / 255
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:150] or type(error).__name__
 
 
 @contextmanager
@@ -232,7 +245,8 @@ def _undisturbed() -> Iterator[None]:
 
     numbers, cudnn = random.getstate(), torch.backends.cudnn
     flags = cudnn.deterministic, cudnn.benchmark
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    # Also those that nobody has used yet: for them torch would keep the seed, and set it on first use.
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     try:
         with torch.random.fork_rng(devices), warnings.catch_warnings():
             yield

@@ -8,6 +8,8 @@ things: of an object in front of something as striking it may take both.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from PIL import Image
 
@@ -70,9 +72,16 @@ def segment(rgb: np.ndarray, hints: Hints) -> Segmentation:
     Raises:
         ViewFusionError: nothing stands out, or nothing does at the point or in the box.
     """
+    # Its clustering draws random numbers, which OpenCV keeps for each thread and cannot put back. In a thread
+    # of its own they are the same every time, and those of whoever calls go on as they were.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_segment, rgb, hints).result()
+
+
+def _segment(rgb: np.ndarray, hints: Hints) -> Segmentation:
     import cv2
 
-    cv2.setRNGSeed(0)  # its clustering draws random numbers
+    cv2.setRNGSeed(0)
     rows, columns = _looked_at(rgb.shape[:2], hints.box)
     view = np.ascontiguousarray(rgb[rows, columns])
     coarse = reduced(view, Image.Resampling.BOX, COARSE_SIDE)

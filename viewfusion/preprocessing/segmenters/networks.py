@@ -12,9 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from ...errors import ViewFusionError
 from ..pieces import reduced, whole_box
-from . import Hints, Segmentation
+from . import Hints, NoObjectError, Segmentation
 
 Look = Callable[[np.ndarray], np.ndarray]
 """(h, w, 3) uint8 to (h, w) float32 probabilities, 0 to 1."""
@@ -35,14 +34,14 @@ def segmented(rgb: np.ndarray, hints: Hints, method: str, look: Look) -> Segment
     """The object of ``rgb`` (H, W, 3) uint8, as ``look`` sees it on a small copy; ``method`` is its name.
 
     Raises:
-        ViewFusionError: it sees nothing.
+        NoObjectError: it sees nothing.
     """
     left, top, right, bottom = _window(hints, rgb.shape[1], rgb.shape[0])
     small = reduced(rgb[top:bottom, left:right], Image.Resampling.BOX)
     looks = look(small), look(np.ascontiguousarray(small[:, ::-1]))[:, ::-1]
     probabilities = np.mean(looks, axis=0)
     if not np.isfinite(probabilities).all() or probabilities.max() < 0.5:
-        raise ViewFusionError(
+        raise NoObjectError(
             f"{method} finds no object; give a photo with one object in its middle, or another segmenter"
         )
     ramp = np.clip((probabilities - HAZE) / (1 - 2 * HAZE), 0, 1)
@@ -57,6 +56,12 @@ def agreement(first: np.ndarray, second: np.ndarray) -> float:
     """Intersection over union of two (h, w) maps of shares, 0 to 1; 0 where both are empty."""
     either = float(np.maximum(first, second).sum())
     return float(np.minimum(first, second).sum()) / either if either else 0.0
+
+
+def brief(error: Exception) -> str:
+    """On one line what a library says; of much its beginning and its end, as some say last what matters."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= 200 else f"{said[:100]} ... {said[-95:]}"
 
 
 def _window(hints: Hints, width: int, height: int) -> tuple[int, int, int, int]:

