@@ -6,6 +6,7 @@ import argparse
 import csv
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -433,6 +434,36 @@ def test_the_command_stops_when_told_and_goes_on(config, dataset, tmp_path):
     assert float((tmp_path / "state/scaling_factor.txt").read_text()) > 0
     subprocess.run(endless, check=True, timeout=120, env=environment)
     assert torch.load(tmp_path / "state/tower/last.ckpt", weights_only=False)["global_step"] > 0
+
+
+@pytest.mark.slow
+def test_two_minutes_from_scratch(tmp_path, monkeypatch):
+    """The command and the shape of the shipped weights, in batches a test can wait for: every loss falls."""
+    monkeypatch.setattr("make_dataset.SHARD", 64)
+    write_shard(0, tmp_path, views=4, size=64, first_seed=0)
+    given = ["--data", tmp_path, "--state", tmp_path / "state", "--minutes", "2"]
+    # Of one kind of noise, so that losses can be compared.
+    one_phase = "diffusion.phases=[{share: 1, noise_power: 0.35, blemished_share: 0.4}]"
+    sizes = ["autoencoder.batch_size=4", "tower.inputs_per_batch=8", "diffusion.inputs_per_batch=4"]
+    command = [
+        sys.executable,
+        str(TOOL),
+        "all",
+        *given,
+        *sizes,
+        one_phase,
+        "shares.autoencoder=0.5",
+        "shares.tower=0.25",
+    ]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    said = re.findall(r"^step (\d+) .* loss ([0-9.]+)$", done.stdout, re.MULTILINE)
+    starts = [place for place, (step, _) in enumerate(said) if step == "50"]
+    ends = [*starts[1:], len(said)]
+    stages = [[float(loss) for _, loss in said[start:end]] for start, end in zip(starts, ends, strict=True)]
+    assert len(stages) == 3, done.stdout
+    for losses in stages:
+        assert len(losses) >= 3, done.stdout
+        assert losses[-1] < 0.9 * losses[0], done.stdout
 
 
 def test_noises_are_drawn_evenly_by_their_logarithm():

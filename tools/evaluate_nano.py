@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     measuring.add_argument("--state", type=Path, required=True, help="where results lie")
     measuring.add_argument("--meshes", type=Path, nargs="+", default=[], metavar="LIBRARY")
     measuring.add_argument("--checkpoint", default="zero123-nano")
-    measuring.add_argument("--preset", default="fast")
+    measuring.add_argument("--preset", help="default: what suits the checkpoint")
     measuring.add_argument("--override", action="append", default=[], metavar="KEY=VALUE")
     measuring.add_argument("--objects", type=int, help="of each kind; default: the study's own number")
     measuring.add_argument("--workers", type=int, default=2)

@@ -1,4 +1,4 @@
-"""What is measured: a preset's configuration goes in, the systems that a study compares come out.
+"""What is measured: a configuration goes in, the systems that a study compares come out.
 
 A system is a name and a :class:`Config`. Beside them stand those that make nothing: ``truth``, the true
 pictures; ``repeated``, the input at every place; ``colour``, the input's mean colour, background and all.
@@ -29,7 +29,7 @@ class Study:
         split: whose objects.
         views: of the ring, the input among them.
         objects: of each kind, unless told otherwise.
-        systems: of the preset's configuration.
+        systems: of the configuration.
         beside: which of :data:`MAKE_NOTHING` stand beside them.
         with_ssim: whether it is taken, which costs more time than all other metrics.
     """
@@ -93,7 +93,7 @@ def leaps(config: Config) -> dict[str, Config]:
 
 
 def solver_steps(config: Config) -> dict[str, Config]:
-    """Those of the preset ``fast`` with its steps and others, and those of ``balanced``."""
+    """The solver of the preset ``fast`` with so many steps, and the preset ``balanced``."""
     fast = {
         f"dpm++-{steps}": changed(config, solver="dpm++", spacing="karras", num_inference_steps=steps)
         for steps in STEPS
