@@ -12,21 +12,17 @@ blocks ``<!-- figures: NAME -->`` of the page and leaves the words around them a
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from pathlib import Path
 
 from evidence.bench import measured
+from evidence.command import run_command, two_commands
 from evidence.elevations import Trials
 from evidence.elevations_page import write_page
 from evidence.folder import same_study
 from evidence.subjects import procedural_objects, real_meshes
 from mesh_catalogue import library_entries
 
-from viewfusion import ViewFusionError
 from viewfusion.zero123 import checkpoint_hash, find_checkpoint
-
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def measure(args: argparse.Namespace) -> None:
@@ -57,33 +53,16 @@ def write(args: argparse.Namespace) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    outer = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    commands = outer.add_subparsers(required=True)
-    measuring = commands.add_parser("measure", help="estimate and compare with the truth")
-    measuring.set_defaults(run=measure)
-    measuring.add_argument("--state", type=Path, required=True, help="where results lie")
-    measuring.add_argument("--meshes", type=Path, nargs="+", default=[], metavar="LIBRARY")
+    outer, measuring, _ = two_commands(__doc__, measure, write, "elevation.md")
     measuring.add_argument("--checkpoint", default="zero123-nano")
     measuring.add_argument("--split", default="held-out", help="validation, where settings are chosen")
     measuring.add_argument("--objects", type=int, default=50, help="of each kind")
     measuring.add_argument("--workers", type=int, default=2)
-    writing = commands.add_parser("write", help="table and figure")
-    writing.set_defaults(run=write)
-    writing.add_argument("--state", type=Path, required=True)
-    writing.add_argument("--page", type=Path, default=DOCS / "elevation.md")
-    writing.add_argument("--images", type=Path, default=DOCS / "images")
     return outer
 
 
 def main() -> None:
-    args = parser().parse_args()
-    try:
-        args.run(args)
-    except ViewFusionError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        raise SystemExit("stopped; the same command goes on") from None
+    run_command(parser())
 
 
 if __name__ == "__main__":

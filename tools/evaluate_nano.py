@@ -14,22 +14,19 @@ blocks ``<!-- figures: NAME -->`` of the page and leaves the words around them a
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from pathlib import Path
 
 from evidence.bench import Bench, begin, measured
+from evidence.command import run_command, two_commands
 from evidence.page import write_page
 from evidence.scores import WEIGHTS
 from evidence.studies import STUDIES
 from evidence.subjects import KINDS, Subject, procedural_objects, real_meshes
 from mesh_catalogue import Entry, library_entries
 
-from viewfusion import ViewFusionError, ViewFusionPipeline, load_config
+from viewfusion import ViewFusionPipeline, load_config
 from viewfusion.evaluation.metrics import find_weights
 from viewfusion.zero123 import checkpoint_hash, find_checkpoint
-
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def run_study(name: str, args: argparse.Namespace, found: list[Entry]) -> None:
@@ -73,35 +70,18 @@ def write(args: argparse.Namespace) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    outer = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    commands = outer.add_subparsers(required=True)
-    measuring = commands.add_parser("measure", help="make turns and score them")
-    measuring.set_defaults(run=measure)
+    outer, measuring, _ = two_commands(__doc__, measure, write, "nano.md")
     measuring.add_argument("studies", nargs="+", choices=STUDIES, metavar="STUDY", help=", ".join(STUDIES))
-    measuring.add_argument("--state", type=Path, required=True, help="where results lie")
-    measuring.add_argument("--meshes", type=Path, nargs="+", default=[], metavar="LIBRARY")
     measuring.add_argument("--checkpoint", default="zero123-nano")
     measuring.add_argument("--preset", help="default: what suits the checkpoint")
     measuring.add_argument("--override", action="append", default=[], metavar="KEY=VALUE")
     measuring.add_argument("--objects", type=int, help="of each kind; default: the study's own number")
     measuring.add_argument("--workers", type=int, default=2)
-    writing = commands.add_parser("write", help="tables and figures")
-    writing.set_defaults(run=write)
-    writing.add_argument("--state", type=Path, required=True)
-    writing.add_argument("--page", type=Path, default=DOCS / "nano.md")
-    writing.add_argument("--images", type=Path, default=DOCS / "images")
     return outer
 
 
 def main() -> None:
-    args = parser().parse_args()
-    try:
-        args.run(args)
-    except ViewFusionError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        raise SystemExit("stopped; the same command goes on") from None
+    run_command(parser())
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ the blocks ``<!-- figures: segmenters... -->`` of the page and leaves the words 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
+from evidence.command import run_command, two_commands
 from evidence.subjects import Subject, procedural_objects, real_meshes
 from mesh_catalogue import library_entries
 from objects import random_object
@@ -34,7 +34,6 @@ from viewfusion import ViewFusionError
 from viewfusion.preprocessing.segmenters.onnx import NETWORKS
 from viewfusion.preprocessing.segmenters.weights import find_weights
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 LOOSE = ("composition",)
 """Families of solids that hang apart in the air: no photo shows such an object, and nobody could tell it."""
 
@@ -82,33 +81,17 @@ def write(args: argparse.Namespace) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    outer = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    commands = outer.add_subparsers(required=True)
-    measuring = commands.add_parser("measure", help="make photos, cut out and score")
-    measuring.set_defaults(run=measure)
+    outer, measuring, writing = two_commands(__doc__, measure, write, "preprocessing.md")
     measuring.add_argument("--photos", type=Path, nargs="+", required=True, help="photographs or folders")
-    measuring.add_argument("--meshes", type=Path, nargs="+", default=[], metavar="LIBRARY")
     measuring.add_argument("--cases", type=int, default=120)
     measuring.add_argument("--split", default="held-out", choices=("validation", "held-out"))
-    writing = commands.add_parser("write", help="tables and the picture")
-    writing.set_defaults(run=write)
-    writing.add_argument("--page", type=Path, default=DOCS / "preprocessing.md")
-    writing.add_argument("--images", type=Path, default=DOCS / "images")
     for each in (measuring, writing):
-        each.add_argument("--state", type=Path, required=True, help="where results lie")
         each.add_argument("--segmenters", nargs="+", default=list(SEGMENTERS), metavar="NAME")
     return outer
 
 
 def main() -> None:
-    args = parser().parse_args()
-    try:
-        args.run(args)
-    except ViewFusionError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        raise SystemExit("stopped; the same command goes on") from None
+    run_command(parser())
 
 
 if __name__ == "__main__":
