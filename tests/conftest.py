@@ -15,6 +15,16 @@ from viewfusion.zero123 import Zero123, load_zero123
 ASSETS = Path(__file__).parent / "assets"
 
 
+@pytest.fixture(autouse=True)
+def _nothing_fetched(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No weights of this machine's cache but for tests marked so: what `auto` takes depends on them."""
+    if request.node.get_closest_marker("weights") is None:
+        for name in ("XDG_CACHE_HOME", "U2NET_HOME"):
+            monkeypatch.setenv(name, str(tmp_path_factory.getbasetemp() / "nothing-fetched"))
+
+
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """(.ckpt, .yaml) of the tiny random Zero123 in the released files' layout."""

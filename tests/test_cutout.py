@@ -7,15 +7,9 @@ import pytest
 from PIL import Image
 
 from viewfusion.errors import ViewFusionError
-from viewfusion.preprocessing import Hints, cut_out, over_white, segmenters
+from viewfusion.preprocessing import Hints, cut_out, over_white
 
 SIMPLE_RULE = "background removed by a simple rule; check preview.png"
-
-
-@pytest.fixture(autouse=True)
-def _no_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever weights this machine has."""
-    monkeypatch.setattr(segmenters, "ready", lambda name: False)
 
 
 def photo(

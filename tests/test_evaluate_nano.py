@@ -16,6 +16,7 @@ import torch
 from evidence import figures, tables
 from evidence.bench import Bench, begin, measured
 from evidence.charts import Line, beside, chart, ticks
+from evidence.command import DOCS
 from evidence.page import filled, write_page
 from evidence.results import Results
 from evidence.scores import ADJACENT, MOST_DB, TO_TRUTH, Judge, Networks
@@ -305,24 +306,22 @@ def test_blocks_are_replaced_and_prose_is_kept():
 
 @pytest.mark.parametrize("name", ["elevation.md", "nano.md", "preprocessing.md"])
 def test_no_block_of_the_projects_pages_is_empty(name):
-    text = (evaluate_nano.DOCS / name).read_text(encoding="utf-8")
+    text = (DOCS / name).read_text(encoding="utf-8")
     blocks = re.findall(r"<!-- figures: ([\w-]+) -->\n(.*?)<!-- end -->", text, re.DOTALL)
     assert len(blocks) == text.count("<!-- figures: ") > 0
     assert [block for block, content in blocks if not content.strip()] == []
     for link in re.findall(r"\]\((images/[^)]+)\)", text):
-        assert (evaluate_nano.DOCS / link).is_file()
+        assert (DOCS / link).is_file()
 
 
 def test_all_pages_with_blocks_are_known():
-    pages = {
-        page.name for page in evaluate_nano.DOCS.glob("*.md") if "<!-- figures: " in page.read_text("utf-8")
-    }
+    pages = {page.name for page in DOCS.glob("*.md") if "<!-- figures: " in page.read_text("utf-8")}
     assert pages == {"elevation.md", "nano.md", "preprocessing.md"}
 
 
 def test_the_projects_page_is_filled_with_what_was_measured(bench, tmp_path):
     page = tmp_path / "nano.md"
-    page.write_text((evaluate_nano.DOCS / "nano.md").read_text(encoding="utf-8"), encoding="utf-8")
+    page.write_text((DOCS / "nano.md").read_text(encoding="utf-8"), encoding="utf-8")
     names = write_page(bench.folder.parent, page, tmp_path / "images")
     assert set(names) == {"quality", "azimuths", "equal-cost", "typical", "failures"}
     text = page.read_text(encoding="utf-8")
@@ -353,7 +352,7 @@ def test_every_study_has_its_blocks(bench, tmp_path):
                 (place / f"{system}.json").write_text(source.read_text())
                 (place / f"{system}.png").write_bytes(source.with_suffix(".png").read_bytes())
     page = tmp_path / "nano.md"
-    page.write_text((evaluate_nano.DOCS / "nano.md").read_text(encoding="utf-8"), encoding="utf-8")
+    page.write_text((DOCS / "nano.md").read_text(encoding="utf-8"), encoding="utf-8")
     marked = page.read_text(encoding="utf-8").count("<!-- figures: ")
     assert len(write_page(tmp_path, page, tmp_path / "images")) == marked
     assert "| no, the interval includes zero |" in page.read_text(

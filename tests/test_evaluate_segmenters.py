@@ -10,6 +10,7 @@ import sys
 import evaluate_segmenters
 import numpy as np
 import pytest
+from evidence.command import DOCS
 from evidence.subjects import Procedural
 from objects import SPLITS, random_object
 from PIL import Image
@@ -248,7 +249,7 @@ def test_the_page_is_filled_and_its_prose_kept(bench, tmp_path):
 
 
 def test_the_documents_page_has_a_place_for_every_block():
-    text = (evaluate_segmenters.DOCS / "preprocessing.md").read_text(encoding="utf-8")
+    text = (DOCS / "preprocessing.md").read_text(encoding="utf-8")
     for name in ("", "-differences", "-confidence", "-examples"):
         assert text.count(f"<!-- figures: segmenters{name} -->") == 1
 

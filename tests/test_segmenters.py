@@ -77,14 +77,21 @@ def test_auto_takes_the_best_network_that_is_here(monkeypatch: pytest.MonkeyPatc
         return lambda rgb, hints: Segmentation(BOX, str(name), 0.9)
 
     monkeypatch.setattr(onnx, "segmenter", segmenter)
-    assert segment(photo()).method == "plain-background"
     assert segment(photo(DARK), hints=Hints(point=(80, 60))).method == "grabcut"
     assert asked == []
     assert segment(photo(DARK)).method == "isnet-general-use"
+    assert segment(photo()).method == "isnet-general-use", "on plain grounds too"
     assert segment(photo(DARK), "u2net").method == "u2net"
     segment(photo(DARK), "isnet")
     segment(photo(DARK), "folder/u2net-mine.onnx")
-    assert asked == ["isnet-general-use", "u2net", "isnet-general-use", Path("folder/u2net-mine.onnx")]
+    names = ["isnet-general-use"] * 2 + ["u2net", "isnet-general-use", Path("folder/u2net-mine.onnx")]
+    assert asked == names
+
+
+def test_auto_goes_by_rules_where_no_network_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks_here(monkeypatch)
+    assert segment(photo()).method == "plain-background"
+    assert segment(photo(DARK)).method == "grabcut"
 
 
 def test_every_network_has_its_segmenter() -> None:

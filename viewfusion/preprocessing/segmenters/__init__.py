@@ -7,9 +7,9 @@ what has to be guessed, and from exact to likely:
 1. a mask: whoever gives one says where the object is, whatever else the file holds;
 2. the file's own transparency: somebody cut the object out;
 3. GrabCut, if there is a point or a box: they are given where the rest failed, and it is made for them;
-4. the rule for plain light grounds: exact at the edge, and it refuses where it does not hold;
-5. a network whose weights are on this machine: it knows things, where the others know colours. Nothing is
+4. a network whose weights are on this machine: it knows things, where the others know colours. Nothing is
    fetched for it, and one that cannot be run is passed over with a remark;
+5. the rule for plain light grounds, which refuses others;
 6. GrabCut, on any ground and anywhere, with its doubts said.
 """
 
@@ -161,7 +161,7 @@ def _check(hints: Hints, width: int, height: int) -> None:
 
 def _automatic(rgba: np.ndarray, hints: Hints) -> Segmentation:
     """By the order that the module's text gives reasons for."""
-    from . import alpha, plain
+    from . import alpha
 
     if hints.mask is not None:
         return _by("mask", rgba, hints)
@@ -169,25 +169,31 @@ def _automatic(rgba: np.ndarray, hints: Hints) -> Segmentation:
         return alpha.segment(rgba)
     if hints.point is not None or hints.box is not None:
         return _by("grabcut", rgba, hints)
-    with suppress(ViewFusionError):  # it refuses all but its own kind of photo
-        return plain.segment(over_white(rgba), hints)
-    return _first_to_run([*filter(ready, NETWORKS), "grabcut"], rgba, hints)
+    return _first_to_run([*filter(ready, NETWORKS)], rgba, hints)
 
 
-def _first_to_run(names: Sequence[str], rgba: np.ndarray, hints: Hints) -> Segmentation:
-    """By the first of ``names`` that can be run; why those before it cannot is said with what comes of it."""
-    first, *others = names
+def _first_to_run(networks: Sequence[str], rgba: np.ndarray, hints: Hints) -> Segmentation:
+    """By the first that can be run, or by rules; why those before it cannot is said with what comes of it."""
+    if not networks:
+        return _by_rules(rgba, hints)
+    first, *others = networks
     try:
         return _by(first, rgba, hints)
+    except NoObjectError:
+        raise
     except ViewFusionError as error:
-        if isinstance(error, NoObjectError) or not others:
-            raise
         passed_over = f"{first} was passed over: {_without_folders(str(error))}"
     try:
         found = _first_to_run(others, rgba, hints)
     except ViewFusionError as error:
         raise ViewFusionError(f"{error}; {passed_over}") from None
     return replace(found, remarks=(passed_over, *found.remarks))
+
+
+def _by_rules(rgba: np.ndarray, hints: Hints) -> Segmentation:
+    with suppress(ViewFusionError):  # it refuses all but its own kind of photo
+        return _by("plain", rgba, hints)
+    return _by("grabcut", rgba, hints)
 
 
 def _without_folders(text: str) -> str:
