@@ -210,7 +210,7 @@ def test_the_main_job_far_from_the_checkout(away):
     assert ended.returncode == 0, ended.stderr
     views = {f"out/photo/views/{i:03d}.png" for i in range(3)}
     views |= {f"out/photo/turntable.{kind}" for kind in ("gif", "mp4")}
-    views |= {f"out/photo/{name}.png" for name in ("input", "contact_sheet")}
+    views |= {f"out/photo/{name}.png" for name in ("input", "preview", "contact_sheet")}
     assert listed(work, below=work) == {"photo.png"} | views | {
         f"out/photo/{name}.json" for name in ("cameras", "manifest")
     }
