@@ -51,6 +51,16 @@ def test_inspect(run, small, tmp_path):
     assert (report["image_size"], report["ema"], report["problem"]) == (16, None, None)
 
 
+def test_inspect_says_how_a_checkpoint_is_sampled(run, small, tmp_path):
+    """Where nobody chooses; most state nothing."""
+    assert (
+        "sampled by    not stated"
+        in run("checkpoints", "inspect", save_zero123(small, tmp_path / "small"))[1]
+    )
+    out = run("checkpoints", "inspect", "zero123-nano")[1]
+    assert "sampled by    solver dpm++, num_inference_steps 10, spacing karras, guidance_scale 1.25" in out
+
+
 def test_inspect_an_original_file(run, tiny_checkpoint):
     checkpoint, config = tiny_checkpoint
     code, out, err = run("checkpoints", "inspect", checkpoint, "--config", config)

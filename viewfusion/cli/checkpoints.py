@@ -102,6 +102,8 @@ def inspect(
         "size": f"{report['size']:,} bytes",
         "images": f"{report['image_size']} x {report['image_size']}",
         "predicts": report["prediction_type"],
+        "sampled by": ", ".join(f"{key} {value}" for key, value in report["sampling"].items())
+        or "not stated",
         "UNet weights": averaged[report["ema"]],
         "fits": report["problem"] or "yes, names and shapes agree with the config",
         "sha256": report["sha256"],
@@ -157,6 +159,7 @@ def _report(opened: OpenCheckpoint, digest: str) -> dict[str, Any]:
         "dtypes": sorted(set(weights.dtypes.values())),
         "ema": opened.ema,
         "size": sum(file.stat().st_size for file in checkpoint_files(opened.path)),
+        "sampling": opened.config.get("sampling", {}),
         "problem": _problem(opened),
         "sha256": digest,
     }
