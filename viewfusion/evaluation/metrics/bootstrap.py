@@ -12,6 +12,9 @@ import numpy as np
 
 from viewfusion.errors import ViewFusionError
 
+_AT_ONCE = 2**22
+"""Numbers drawn at once: 10 000 draws of 10 000 objects would take a gigabyte."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -34,11 +37,20 @@ class Interval:
 
 
 def bootstrap_interval(
-    values: Sequence[float] | np.ndarray, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
+    values: Sequence[float] | np.ndarray,
+    *,
+    weights: Sequence[float] | np.ndarray | None = None,
+    level: float = 0.95,
+    draws: int = 10_000,
+    seed: int = 0,
 ) -> Interval:
     """The mean of ``values`` (O,) and its percentile bootstrap interval; the same for the same ``seed``.
 
     Of one object the interval has no width, and says nothing.
+
+    Args:
+        weights: (O,) how much each object counts, more than 0; each as much by default. With the means of
+            objects as ``values`` and how many views each has, this is the plain mean of all views.
 
     Raises:
         ViewFusionError: there are no values, or some are not finite.
@@ -49,15 +61,23 @@ def bootstrap_interval(
             f"an interval wants one finite number for each object, got {each.shape} with "
             f"{int((~np.isfinite(each)).sum())} that are not finite"
         )
-    means = np.random.default_rng(seed).choice(each, (draws, each.size)).mean(1)
-    low, high = np.percentile(means, [50 * (1 - level), 50 * (1 + level)])
-    return Interval(float(each.mean()), float(low), float(high), level)
+    share = np.ones(each.size) if weights is None else np.asarray(weights, np.float64)
+    if share.shape != each.shape or not (np.isfinite(share) & (share > 0)).all():
+        raise ViewFusionError(f"weights must be {each.size} finite numbers above 0, one for each object")
+    rng, means = np.random.default_rng(seed), []
+    rows = max(1, _AT_ONCE // each.size)
+    for start in range(0, draws, rows):
+        drawn = rng.choice(each.size, (min(rows, draws - start), each.size))
+        means.append((each * share)[drawn].sum(1) / share[drawn].sum(1))
+    low, high = np.percentile(np.concatenate(means), [50 * (1 - level), 50 * (1 + level)])
+    return Interval(float((each * share).sum() / share.sum()), float(low), float(high), level)
 
 
 def paired_interval(
     ours: Sequence[float] | np.ndarray,
     others: Sequence[float] | np.ndarray,
     *,
+    weights: Sequence[float] | np.ndarray | None = None,
     level: float = 0.95,
     draws: int = 10_000,
     seed: int = 0,
@@ -66,4 +86,4 @@ def paired_interval(
     a, b = np.asarray(ours, np.float64), np.asarray(others, np.float64)
     if a.shape != b.shape:
         raise ViewFusionError(f"pairs want as many numbers on both sides, got {a.shape} and {b.shape}")
-    return bootstrap_interval(a - b, level=level, draws=draws, seed=seed)
+    return bootstrap_interval(a - b, weights=weights, level=level, draws=draws, seed=seed)
