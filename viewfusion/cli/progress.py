@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -18,6 +19,7 @@ from rich.progress import (
 from viewfusion.errors import printable
 
 if TYPE_CHECKING:
+    from viewfusion.evaluation.items import Item
     from viewfusion.fusion import Target
     from viewfusion.views import View
 
@@ -90,3 +92,51 @@ class SpinProgress:
                 f"{view.record.network_evaluations} evaluations, {view.record.seconds:.1f} s",
                 soft_wrap=True,
             )
+
+
+class ObjectsProgress:
+    """A bar over objects, whoever does them, with how many are done a minute and the views of the one in
+    hand here. Where there is no terminal, a line whenever an object is done."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console, self._told = console, -1
+        self._begun: tuple[float, int] | None = None
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("objects, {task.fields[pace]}left:"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+            speed_estimate_period=600,
+        )
+        self._task = self._bar.add_task("", total=total, pace="")
+
+    def __enter__(self) -> ObjectsProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """The bar goes away; a second call does nothing."""
+        self._bar.stop()
+
+    def on_objects(self, done: int, total: int) -> None:
+        """So many objects are done."""
+        now = time.monotonic()
+        self._begun = self._begun or (now, done)
+        since, before = self._begun
+        a_minute = 60 * (done - before) / (now - since) if done > before else 0
+        pace = f"{a_minute:.1f} a minute, " if a_minute else ""
+        self._bar.update(self._task, completed=done, total=total, pace=pace)
+        if not self._console.is_terminal and done != self._told:
+            self._told = done
+            self._console.print(f"{done} of {total} objects done {pace.rstrip(', ')}".rstrip())
+
+    def on_view(self, item: Item, done: int, total: int) -> None:
+        """So many views of the object in hand are made."""
+        self._bar.update(self._task, description=printable(f"{item.name}, view {done}/{total}"))
