@@ -44,17 +44,27 @@ def counting_bar(console: Console) -> Progress:
 
 
 class SpinProgress:
-    """A bar that advances with the work done: a step of a target with N references costs N + 1.
+    """A bar that advances with the work done: a step of a target with N references costs N + 1, or what the
+    variant takes.
 
     Counting views instead would promise too little time early, when references are few. Where there is
     no terminal, one line per finished view.
     """
 
     def __init__(
-        self, console: Console, name: str, targets: Sequence[Target], finished: Collection[int]
+        self,
+        console: Console,
+        name: str,
+        targets: Sequence[Target],
+        finished: Collection[int],
+        variant: str = "viewfusion",
     ) -> None:
+        from viewfusion.fusion import evaluations_a_step
+
         self.console, self.targets = console, targets
-        self.costs = [len(t.references) + 1 if t.view not in finished else 0 for t in targets]
+        self.costs = [
+            evaluations_a_step(variant, len(t.references)) if t.view not in finished else 0 for t in targets
+        ]
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
