@@ -12,6 +12,7 @@ from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import wrap_angle
 from viewfusion.preprocessing import over_white
 
+from .objects import object_names
 from .truth import Truth, same_camera
 
 MOST_NAMED = 8
@@ -23,7 +24,7 @@ def check_same_objects(pred: Dataset, ref: Dataset) -> None:
     Raises:
         ViewFusionError: the objects are listed.
     """
-    ours, theirs = ({each.name for each in dataset.objects} for dataset in (pred, ref))
+    ours, theirs = set(object_names(pred)), set(object_names(ref))
     parts = [
         f"{where} lacks {_listed(sorted(missing))}"
         for where, missing in ((f"--pred {pred.root}", theirs - ours), (f"--ref {ref.root}", ours - theirs))

@@ -1,4 +1,4 @@
-"""True views: an object of a dataset and a protocol go in, its views in the order they are scored come out."""
+"""True views: an object of a dataset and a protocol go in, its views in scoring order come out."""
 
 from __future__ import annotations
 

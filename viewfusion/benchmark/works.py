@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ from viewfusion.evaluation.protocols import Protocol
 from viewfusion.evaluation.results import SCHEMA, summarise
 from viewfusion.evaluation.scoring import Scorer, comparison, make_scorer
 
-from .generation import OnView, generate
+from .generation import generate
+from .objects import found
 from .predictions import predicted
 from .truth import Truth, read_truth
 
@@ -78,14 +80,13 @@ def generating(
         load: the pipeline, on a device.
         on_view: told of the item in hand, how many of its views are made, and of how many.
     """
-    objects = {each.name: each for each in dataset.objects}
 
     def start(device: torch.device) -> Work:
         pipeline, scorer = load(device), judging.scorer(device)
 
         def work(item: Item) -> Outcome:
-            truth = read_truth(judging.protocol, objects[item.name], judging.inputs)
-            told: OnView = lambda done, total: on_view(item, done, total)
+            truth = read_truth(judging.protocol, found(dataset, item.name), judging.inputs)
+            told = partial(on_view, item)
             config = configs[item.folder]
             ours = generate(pipeline, judging.protocol.task, item.name, truth, config, told)
             entry, pictures = judging.outcome(scorer, item.name, truth, ours)
@@ -106,15 +107,14 @@ def comparing(
         references: None: the protocol wants no true views.
         resize: whether predictions of another size than the protocol's may be resized.
     """
-    ours = {each.name: each for each in predictions.objects}
-    true = {each.name: each for each in (references or predictions).objects}
 
     def start(device: torch.device) -> Work:
         scorer = judging.scorer(device)
 
         def work(item: Item) -> Outcome:
-            truth = read_truth(judging.protocol, true[item.name], judging.inputs)
-            pictures = predicted(ours[item.name], truth, judging.protocol.size, resize)
+            made = found(predictions, item.name)
+            truth = read_truth(judging.protocol, found(references or predictions, item.name), judging.inputs)
+            pictures = predicted(made, truth, judging.protocol.size, resize)
             return Outcome(*judging.outcome(scorer, item.name, truth, pictures))
 
         return work

@@ -31,8 +31,8 @@ from .options import (
     Force,
     FrameFraction,
     Framing,
-    InputViews,
     Inputs,
+    InputViews,
     Layout,
     Mask,
     ModelConfig,
@@ -328,9 +328,7 @@ def benchmark(
     from .evaluating import Network, Scoring
     from .evaluating import benchmark as run
 
-    network = Network(
-        checkpoint, model_config, family, preset, settings or (), variants, sweep or ()
-    )
+    network = Network(checkpoint, model_config, family, preset, settings or (), variants, sweep or ())
     scoring = Scoring(protocol, layout, inputs, without, clip, (device, devices, num_nodes, strategy), out)
     with stopping_kindly("objects"):
         run(data, network, scoring)

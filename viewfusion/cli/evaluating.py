@@ -1,4 +1,4 @@
-"""``benchmark`` and ``evaluate``: a protocol and data go in, scored objects, results and a report come out."""
+"""``benchmark`` and ``evaluate``: a protocol and data go in, scored objects and a report come out."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def benchmark(data: Path | None, network: Network, scoring: Scoring) -> None:
         ViewFusionError: bad options or data (nothing was started).
         BatchError: at the end some objects had failed.
     """
-    from viewfusion.benchmark import generating
+    from viewfusion.benchmark import generating, object_names
     from viewfusion.resources import resource_folder
 
     judging = _judging(scoring, data or resource_folder("benchmark"))
@@ -107,7 +107,7 @@ def benchmark(data: Path | None, network: Network, scoring: Scoring) -> None:
         for folder, config in configs.items()
     }
     weights = sum(each.numel() * each.element_size() for each in pipeline.model.parameters())
-    with bench.progress(len(configs) * len(dataset.objects)) as progress:
+    with bench.progress(len(configs) * len(object_names(dataset))) as progress:
         work = generating(judging, dataset, configs, pipeline.to, progress.on_view)
         bench.run(work, systems, scorer, progress, _PROCESS + 3 * weights)
 
@@ -119,7 +119,7 @@ def evaluate(pred: Path, ref: Path | None, resize: bool, pred_layout: str, scori
         ViewFusionError: bad options or data, or sets that do not match (nothing was started).
         BatchError: at the end some objects had failed.
     """
-    from viewfusion.benchmark import check_same_objects, comparing
+    from viewfusion.benchmark import check_same_objects, comparing, object_names
 
     judging = _judging(scoring, ref or pred)
     predictions = _opened(pred, pred_layout, "--pred")
@@ -131,7 +131,7 @@ def evaluate(pred: Path, ref: Path | None, resize: bool, pred_layout: str, scori
     bench = _Bench(judging, scoring, references or predictions)
     scorer = bench.scorer()
     system = {"name": predictions.root.name, "variant": None, "checkpoint": None, "config": None}
-    with bench.progress(len(predictions.objects)) as progress:
+    with bench.progress(len(object_names(predictions))) as progress:
         work = comparing(judging, predictions, references, resize)
         bench.run(work, {scoring.out: system}, scorer, progress, _PROCESS)
 
@@ -171,7 +171,9 @@ def _variants(text: str) -> list[str]:
     for name in names:
         if name not in VARIANTS:
             near = did_you_mean(name, VARIANTS)
-            raise ViewFusionError(f"--variants: no variant {name[:60]!r}{near}; all, or {', '.join(VARIANTS)}")
+            raise ViewFusionError(
+                f"--variants: no variant {name[:60]!r}{near}; all, or {', '.join(VARIANTS)}"
+            )
     return list(dict.fromkeys(names))
 
 
@@ -203,8 +205,6 @@ class _Bench:
         self.console = Console(stderr=True, highlight=False, quiet=not self.first)
         protocol = self.judging.protocol
         say(self.console, f"protocol {protocol.name} ({protocol.sha256[:12]}): {protocol.about.strip()}")
-        for problem in self.dataset.problems:
-            say(self.console, f"warning: left out: {problem.what}")
 
     def scorer(self) -> Any:
         """What is measured, said once."""
@@ -225,10 +225,11 @@ class _Bench:
         memory: int,
     ) -> None:
         """All objects of all runs, and then their results."""
+        from viewfusion.benchmark import object_names
         from viewfusion.evaluation.items import Item
         from viewfusion.evaluation.runner import run_items
 
-        names = [each.name for each in self.dataset.objects]
+        names = object_names(self.dataset)
         items = [Item(folder, name) for name in names for folder in systems]
         with self._held(systems):
             spread = self.scoring.spread
@@ -258,16 +259,17 @@ class _Bench:
 
     def _same_run(self, folder: Path, system: dict[str, Any]) -> None:
         """Write what decides the numbers of a run, or see that its folder is of the same."""
+        from viewfusion.benchmark import object_names
         from viewfusion.outputs.files import explained, write_json
         from viewfusion.outputs.ownership import differences, read_json
 
         judging, data = self.judging, self.dataset
-        inputs = {each.name: judging.inputs.get(each.name) for each in data.objects} if judging.inputs else {}
+        inputs = {name: judging.inputs.get(name) for name in object_names(data)} if judging.inputs else {}
         now = {
             "viewfusion": viewfusion.__version__,
             "protocol": {"name": judging.protocol.name, "sha256": judging.protocol.sha256},
             "system": system,
-            "data": {"layout": data.layout, "objects": [each.name for each in data.objects]},
+            "data": {"layout": data.layout, "objects": object_names(data)},
             "inputs": inputs,
             "without": sorted(judging.without),
         }
@@ -301,7 +303,9 @@ class _Bench:
             say(self.console, f"error: {line}")
         say(self.console, f"report in {self.scoring.out / REPORT}")
         if failed:
-            raise BatchError(f"{len(failed)} of {len(items)} objects failed; the others are in {self.scoring.out}")
+            raise BatchError(
+                f"{len(failed)} of {len(items)} objects failed; the others are in {self.scoring.out}"
+            )
 
 
 def _judging(scoring: Scoring, data: Path) -> Judging:
@@ -332,9 +336,11 @@ def read_inputs(path: Path) -> dict[str, int]:
             content = json.loads(file.read(2**26))
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or "not JSON"
-        raise ViewFusionError(f"{path}: cannot be read ({reason}); --inputs is a JSON file {{object: index}}") from None
+        raise ViewFusionError(
+            f"{path}: cannot be read ({reason}); --inputs is a JSON file {{object: index}}"
+        ) from None
     if not isinstance(content, dict) or not all(type(each) is int for each in content.values()):
-        raise ViewFusionError(f"{path}: not a JSON object of {{object: index}}, such as {{\"chair\": 4}}")
+        raise ViewFusionError(f'{path}: not a JSON object of {{object: index}}, such as {{"chair": 4}}')
     return content
 
 
@@ -350,7 +356,9 @@ def _opened(path: Path, layout: str, option: str) -> Dataset:
 
 def _refuse_meshes(judging: Judging, command: str) -> None:
     if judging.protocol.task == "mesh":
-        raise ViewFusionError(f"{judging.protocol.name} scores meshes, which {command} does not make; see `evaluate`")
+        raise ViewFusionError(
+            f"{judging.protocol.name} scores meshes, which {command} does not make; see `evaluate`"
+        )
 
 
 def _loaded(network: Network) -> tuple[ViewFusionPipeline, dict[str, str]]:

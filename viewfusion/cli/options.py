@@ -80,7 +80,9 @@ Without = Annotated[str, typer.Option(metavar="METRIC,...", help="Metrics to lea
 ClipWeights = Annotated[Path | None, typer.Option("--clip", help="Weights of CLIP ViT-B/32.")]
 Devices = Annotated[
     str,
-    typer.Option(help="Processes on each machine; auto: all GPUs, or on a CPU as many as cores and memory allow."),
+    typer.Option(
+        help="Processes on each machine; auto: all GPUs, or on a CPU as many as cores and memory allow."
+    ),
 ]
 Nodes = Annotated[int, typer.Option("--num-nodes", help="Machines, where torchrun or SLURM starts them.")]
 Strategy = Annotated[str, typer.Option(help="Lightning's.")]

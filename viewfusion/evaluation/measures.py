@@ -152,11 +152,11 @@ def _clip(turn: Turn, tools: Tools, settings: dict[str, Any]) -> torch.Tensor:
 
 
 def _mask_iou(turn: Turn, tools: Tools, settings: dict[str, Any]) -> torch.Tensor:
-    from viewfusion.evaluation.metrics import mask_overlap, outlines
+    from viewfusion.evaluation.metrics import mask_overlap, object_pixels
 
     ours, truth = turn.pairs
-    true = outlines(truth) if turn.masks is None else turn.masks[list(turn.scored)]
-    return mask_overlap(outlines(ours), true)
+    true = object_pixels(truth) if turn.masks is None else turn.masks[list(turn.scored)]
+    return mask_overlap(object_pixels(ours), true)
 
 
 def _adjacent_lpips(network: str) -> Compute:

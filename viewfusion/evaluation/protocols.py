@@ -167,17 +167,24 @@ def _is_plain(value: Any) -> bool:
         return all(_is_text(key) and _is_plain(each) for key, each in value.items())
     if isinstance(value, list):
         return all(map(_is_plain, value))
-    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    return (
+        value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    )
 
 
 def _are_settings(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(each, dict) and _is_plain(each) for each in value.values())
+    return isinstance(value, dict) and all(
+        isinstance(each, dict) and _is_plain(each) for each in value.values()
+    )
 
 
 def _are_published(value: Any) -> bool:
     wanted = {"system", "checkpoint", "data", "scores", "source"}
     return isinstance(value, list) and all(
-        isinstance(each, dict) and set(each) == wanted and _is_plain(each) and isinstance(each["scores"], dict)
+        isinstance(each, dict)
+        and set(each) == wanted
+        and _is_plain(each)
+        and isinstance(each["scores"], dict)
         for each in value
     )
 

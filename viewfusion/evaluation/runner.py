@@ -45,7 +45,9 @@ class Spread:
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
         if name not in ("cpu", "cuda", "mps") or (number and not number.isdecimal()):
-            raise ViewFusionError(f"--device must be auto, cpu, cuda, cuda:N or mps, got {self.device[:60]!r}")
+            raise ViewFusionError(
+                f"--device must be auto, cpu, cuda, cuda:N or mps, got {self.device[:60]!r}"
+            )
         if (name == "cuda" and not torch.cuda.is_available()) or (name == "mps" and not _has_mps()):
             raise ViewFusionError(f"--device {self.device}: there is none here; try --device cpu")
         if number:
@@ -62,7 +64,7 @@ def run_items(
     memory: int = 2**30,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> bool:
-    """Do what is not done yet of ``items``; whether this process is the first, which goes on with the results.
+    """Do what is not done of ``items``; whether this process is the first, which goes on with the results.
 
     On a CPU every process works on one thread: so the same numbers come out of any number of processes, and
     two do twice as much as one.

@@ -84,7 +84,9 @@ def make_scorer(protocol: Protocol, tools: Tools, without: Iterable[str] = ()) -
     for name in unmeasured:
         if name not in protocol.metrics:
             known = ", ".join(protocol.metrics)
-            raise ViewFusionError(f"--without {name[:60]}: {protocol.name} has no such metric; it has {known}")
+            raise ViewFusionError(
+                f"--without {name[:60]}: {protocol.name} has no such metric; it has {known}"
+            )
     for name, settings in protocol.metrics.items():
         if name in unmeasured:
             continue
@@ -96,7 +98,9 @@ def make_scorer(protocol: Protocol, tools: Tools, without: Iterable[str] = ()) -
             unmeasured[name] = str(error)
     metrics = tuple(name for name in protocol.metrics if name not in unmeasured)
     if not metrics:
-        raise ViewFusionError(f"no metric of {protocol.name} can be taken here: {next(iter(unmeasured.values()))}")
+        raise ViewFusionError(
+            f"no metric of {protocol.name} can be taken here: {next(iter(unmeasured.values()))}"
+        )
     return Scorer(protocol, tools, metrics, unmeasured)
 
 

@@ -30,6 +30,7 @@ except ImportError as missing:
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
+
 def first_process() -> bool:
     """Whether nobody else says what is done: false in the processes that Lightning, torchrun or SLURM add."""
     return int(rank_zero_only.rank or 0) == 0
@@ -65,10 +66,13 @@ def predict(
         try:
             trainer.predict(worker, return_predictions=False)
             trainer.strategy.barrier()
-        except _Interrupted:
-            raise KeyboardInterrupt from None
-        finally:
+        except BaseException as error:
             _end_children(trainer)
+            if not first_process():
+                raise SystemExit(1) from None  # the first one tells people
+            if isinstance(error, _Interrupted):
+                raise KeyboardInterrupt from None
+            raise
 
 
 class _Interrupted(BaseException):
@@ -142,9 +146,8 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _end_children(trainer: pl.Trainer) -> None:
-    """The processes that Lightning started; those that are done are gone already."""
-    launcher = trainer.strategy.launcher
-    for child in getattr(launcher, "procs", ()):
+    """Of the processes that Lightning started."""
+    for child in getattr(trainer.strategy.launcher, "procs", ()):
         with suppress(OSError):
             child.terminate()
 
@@ -165,7 +168,7 @@ def _restored_signals() -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without Lightning's hints, which are for people who train."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric")]
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric", "lightning")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")

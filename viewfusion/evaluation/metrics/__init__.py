@@ -6,7 +6,7 @@ from .bootstrap import Interval, bootstrap_interval, paired_interval
 from .flow import flow_warp_error, visible_pixels, warp
 from .lpips import Lpips, load_lpips
 from .matches import sift_matches, sift_matches_around
-from .outlines import mask_overlap, outline_overlap
+from .outlines import mask_overlap, object_pixels, outline_overlap
 from .pictures import each_with_next, resized, unit_images
 from .pixels import psnr, ssim
 from .rife import Rife, load_rife
@@ -24,6 +24,7 @@ __all__ = [
     "load_lpips",
     "load_rife",
     "mask_overlap",
+    "object_pixels",
     "outline_overlap",
     "paired_interval",
     "psnr",
