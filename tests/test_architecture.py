@@ -40,6 +40,11 @@ TABLE = {
     "resources": Row(),
     "machine": Row(),
     "yaml_files": Row("errors", "yaml"),
+    # Weights of other people's, read as data by whoever has a network.
+    "untrusted": Row(),
+    "pickles": Row(),
+    "torch_files": Row("errors pickles untrusted", "torch"),
+    "clip_names": Row("", "torch"),
     # Weights, only ever on request; files appear by the rules of outputs.
     "downloads": Row("errors outputs"),
     "trajectory_files": Row("errors geometry", "numpy"),
@@ -55,14 +60,16 @@ TABLE = {
         "carvekit cv2 onnxruntime pillow_heif torch",
     ),
     "zero123": Row(
-        "errors geometry resources yaml_files",
+        "clip_names errors geometry pickles resources torch_files untrusted yaml_files",
         "torch",
         "diffusers transformers safetensors huggingface_hub taming",
     ),
     "outputs": Row("errors geometry views", "numpy PIL", "torch imageio_ffmpeg"),
     # Views of any system, so no pipeline and no model; its networks are its own.
     "evaluation": Row(
-        "downloads errors outputs resources views", "numpy torch", "cv2 safetensors torchmetrics"
+        "clip_names downloads errors geometry outputs pickles resources torch_files untrusted views",
+        "numpy torch",
+        "cv2 safetensors transformers",
     ),
     "datasets": Row("errors geometry outputs preprocessing", "numpy PIL", "trimesh embreex"),
     # The wiring.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from .bootstrap import Interval, bootstrap_interval, paired_interval
+from .clip import Clip, load_clip
+from .closure import loop_closure
+from .epipolar import epipolar_consistency
 from .flow import flow_warp_error, visible_pixels, warp
 from .lpips import Lpips, load_lpips
 from .matches import sift_matches, sift_matches_around
@@ -14,15 +17,19 @@ from .weights import WEIGHTS, find_weights
 
 __all__ = [
     "WEIGHTS",
+    "Clip",
     "Interval",
     "Lpips",
     "Rife",
     "bootstrap_interval",
     "each_with_next",
+    "epipolar_consistency",
     "find_weights",
     "flow_warp_error",
+    "load_clip",
     "load_lpips",
     "load_rife",
+    "loop_closure",
     "mask_overlap",
     "object_pixels",
     "outline_overlap",
