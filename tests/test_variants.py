@@ -26,6 +26,7 @@ from viewfusion.fusion import (
     schedule,
     view_generator,
 )
+from viewfusion.fusion.variants import averaged
 from viewfusion.geometry import around, elevation_sweep, ring, ring_around
 from viewfusion.solvers import SOLVERS, make_scheduler
 
@@ -187,6 +188,15 @@ def test_averaged_conditions_are_the_method_where_the_network_is_linear_in_them(
     fused, _ = sampled("viewfusion", bent, given, scheduler_config)
     averaged, _ = sampled("averaged-conditions", bent, given, scheduler_config)
     assert (fused - averaged).abs().mean() > 0.02 * fused.abs().mean()
+
+
+def test_conditions_in_half_precision_are_averaged_in_full():
+    given = conditions(25)
+    alike = Conditions(torch.ones(25, 1, 5).bfloat16(), torch.ones(25, *SHAPE).bfloat16(), given.weights)
+    mean = averaged(alike)
+    assert (mean.tokens.dtype, mean.weights) == (torch.bfloat16, (1.0,))
+    assert mean.tokens.eq(1).all()
+    assert mean.cond_latents.eq(1).all()
 
 
 @pytest.mark.parametrize("variant", OTHERS)

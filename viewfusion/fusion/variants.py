@@ -92,7 +92,12 @@ class SeparateDenoiser:
 def averaged(conditions: Conditions) -> Conditions:
     """One condition: the weighted mean of the tokens and of the condition latents."""
     weights = torch.tensor(conditions.weights, dtype=torch.float32)
-    return Conditions(fuse(conditions.tokens, weights), fuse(conditions.cond_latents, weights), (1.0,))
+
+    def mean(values: torch.Tensor) -> torch.Tensor:
+        # In half precision the weights would no longer sum to 1.
+        return fuse(values.float(), weights).to(values.dtype)
+
+    return Conditions(mean(conditions.tokens), mean(conditions.cond_latents), (1.0,))
 
 
 def make_denoiser(
