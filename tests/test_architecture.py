@@ -62,7 +62,9 @@ TABLE = {
     "outputs": Row("errors geometry views", "numpy PIL", "torch imageio_ffmpeg"),
     # Views of any system, so no pipeline and no model; its networks are its own.
     "evaluation": Row(
-        "downloads errors outputs resources views", "numpy torch", "cv2 safetensors torchmetrics"
+        "downloads errors geometry outputs resources views",
+        "numpy torch",
+        "cv2 embreex safetensors scipy torchmetrics",
     ),
     "datasets": Row("errors geometry outputs preprocessing", "numpy PIL", "trimesh embreex"),
     # The wiring.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .layouts import LAYOUTS, SYNCDREAMER, Cameras, random_poses, ring_poses, write_layout
-from .meshes import Mesh, fit_scale, read_mesh
+from .meshes import Mesh, fit_scale, read_mesh, read_triangles
 from .renderer import Light, Renderer
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "fit_scale",
     "random_poses",
     "read_mesh",
+    "read_triangles",
     "ring_poses",
     "write_layout",
 ]
