@@ -67,9 +67,10 @@ TABLE = {
     "outputs": Row("errors geometry views", "numpy PIL", "torch imageio_ffmpeg"),
     # Views of any system, so no pipeline and no model; its networks are its own.
     "evaluation": Row(
-        "clip_names downloads errors geometry outputs pickles resources torch_files untrusted views",
-        "numpy torch",
-        "cv2 safetensors transformers",
+        "clip_names downloads errors geometry machine outputs pickles resources torch_files untrusted views "
+        "yaml_files",
+        "numpy torch pytorch_lightning",
+        "cv2 embreex safetensors scipy transformers",
     ),
     "datasets": Row("errors geometry outputs preprocessing", "numpy PIL", "trimesh embreex"),
     # The wiring.
@@ -78,9 +79,14 @@ TABLE = {
     "pipeline": Row(
         "conditioning config errors fusion geometry preprocessing solvers views zero123", "torch", "numpy"
     ),
+    # A protocol and data, and a pipeline or predictions.
+    "benchmark": Row(
+        "__init__ conditioning config datasets errors evaluation geometry pipeline preprocessing",
+        "numpy torch PIL",
+    ),
     "cli": Row(
-        "__init__ conditioning config datasets downloads errors evaluation fusion geometry machine outputs "
-        "pipeline preprocessing trajectory_files views zero123",
+        "__init__ benchmark conditioning config datasets downloads errors evaluation fusion geometry machine outputs "
+        "pipeline preprocessing resources trajectory_files views zero123",
         "typer rich numpy PIL",
         "packaging torch imageio_ffmpeg",
     ),

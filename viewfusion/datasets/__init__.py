@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .layouts import LAYOUTS, SYNCDREAMER, Cameras, random_poses, ring_poses, write_layout
-from .meshes import Mesh, fit_scale, read_mesh
+from .meshes import Mesh, fit_scale, read_mesh, read_triangles
 from .reading import READERS, Dataset, DatasetObject, Picture, Problem, open_dataset, read_rgba
 from .renderer import Light, Renderer
 
@@ -24,6 +24,7 @@ __all__ = [
     "random_poses",
     "read_mesh",
     "read_rgba",
+    "read_triangles",
     "ring_poses",
     "write_layout",
 ]

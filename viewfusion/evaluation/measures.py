@@ -186,7 +186,8 @@ def _epipolar(which: int) -> Compute:
 def _loop(turn: Turn, tools: Tools, settings: dict[str, Any]) -> torch.Tensor:
     from viewfusion.evaluation.metrics import loop_closure
 
-    return loop_closure(tools.lpips("vgg").around(turn.ours))[None]
+    distances = tools.lpips("vgg").around(turn.ours)
+    return torch.tensor([loop_closure(distances, settings.get("seam", -1))])
 
 
 def _needs_lpips(network: str) -> Callable[[Tools], Any]:
@@ -235,11 +236,13 @@ MEASURES = {
         "epipolar residual", "px", "lower", "pairs", TURNS, "OpenCV, viewfusion", _epipolar(1)
     ),
     "loop_closure": Measure(
-        "loop closure", "", "lower", "object", TURNS, "viewfusion; weights of LPIPS 0.1", _loop,
-        needs=_needs_lpips("vgg"),
+        "loop closure", "", "lower", "object", TURNS, "viewfusion; weights of LPIPS 0.1", _loop, ("seam",),
+        _needs_lpips("vgg"),
     ),
     "chamfer": Measure("Chamfer distance", "", "lower", "object", MESHES, "SciPy"),
     "f_score": Measure("F-score", "", "higher", "object", MESHES, "SciPy"),
+    "precision": Measure("precision", "", "higher", "object", MESHES, "SciPy"),
+    "recall": Measure("recall", "", "higher", "object", MESHES, "SciPy"),
     "volume_iou": Measure("volume IoU", "", "higher", "object", MESHES, "viewfusion"),
     "normal_consistency": Measure("normal consistency", "", "higher", "object", MESHES, "SciPy"),
 }  # fmt: skip
