@@ -5,6 +5,7 @@ for each object is handed to :func:`viewfusion.evaluation.runner.run_items`.
 """
 
 from .generation import generate, object_seed
+from .meshes import comparing_meshes, find_meshes
 from .objects import object_names
 from .predictions import check_same_objects, predicted
 from .truth import Truth, read_truth
@@ -15,6 +16,8 @@ __all__ = [
     "Truth",
     "check_same_objects",
     "comparing",
+    "comparing_meshes",
+    "find_meshes",
     "generate",
     "generating",
     "object_names",

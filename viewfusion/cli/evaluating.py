@@ -112,8 +112,13 @@ def benchmark(data: Path | None, network: Network, scoring: Scoring) -> None:
         bench.run(work, systems, scorer, progress, _PROCESS + 3 * weights)
 
 
-def evaluate(pred: Path, ref: Path | None, resize: bool, pred_layout: str, scoring: Scoring) -> None:
-    """Score the views in ``pred`` against the true ones in ``ref``.
+def evaluate(
+    pred: Path, ref: Path | None, resize: bool, pred_layout: str, ups: tuple[str, str], scoring: Scoring
+) -> None:
+    """Score the views, or meshes, in ``pred`` against the true ones in ``ref``.
+
+    Args:
+        ups: which axis points up in the meshes of both.
 
     Raises:
         ViewFusionError: bad options or data, or sets that do not match (nothing was started).
@@ -122,6 +127,9 @@ def evaluate(pred: Path, ref: Path | None, resize: bool, pred_layout: str, scori
     from viewfusion.benchmark import check_same_objects, comparing, object_names
 
     judging = _judging(scoring, ref or pred)
+    if judging.protocol.task == "mesh":
+        _evaluate_meshes(judging, pred, ref, ups, scoring)
+        return
     predictions = _opened(pred, pred_layout, "--pred")
     if ref is None and judging.protocol.task != "spin":
         raise ViewFusionError(f"{judging.protocol.name} compares with true views; give --ref their folder")
@@ -133,6 +141,24 @@ def evaluate(pred: Path, ref: Path | None, resize: bool, pred_layout: str, scori
     system = {"name": predictions.root.name, "variant": None, "checkpoint": None, "config": None}
     with bench.progress(len(object_names(predictions))) as progress:
         work = comparing(judging, predictions, references, resize)
+        bench.run(work, {scoring.out: system}, scorer, progress, _PROCESS)
+
+
+def _evaluate_meshes(
+    judging: Judging, pred: Path, ref: Path | None, ups: tuple[str, str], scoring: Scoring
+) -> None:
+    from viewfusion.benchmark import check_same_names, comparing_meshes, find_meshes
+
+    if ref is None:
+        raise ViewFusionError(f"{judging.protocol.name} compares with true meshes; give --ref their folder")
+    ours, truth = find_meshes(pred, ups[0]), find_meshes(ref, ups[1])
+    check_same_names((pred, ours.files), (ref, truth.files))
+    bench = _Bench(judging, scoring, (ref, "meshes", sorted(truth.files)))
+    scorer = bench.scorer()
+    turns = read_numbers(scoring.turns, "--turns", "degrees") if scoring.turns else {}
+    system = {"name": pred.resolve().name, "variant": None, "checkpoint": None, "config": None}
+    with bench.progress() as progress:
+        work = comparing_meshes(judging.protocol, scorer, ours, truth, turns)
         bench.run(work, {scoring.out: system}, scorer, progress, _PROCESS)
 
 
@@ -194,7 +220,7 @@ class _Bench:
 
     judging: Judging
     scoring: Scoring
-    dataset: Dataset
+    data: tuple[Path, str, list[str]]  # its root, its layout, and the names of its objects
     first: bool = field(init=False)
     console: Console = field(init=False)
 

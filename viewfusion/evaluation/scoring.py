@@ -50,9 +50,7 @@ class Scorer:
         pairs = {key: each for key, each in taken.items() if MEASURES[key].of == "pairs"}
         count = len(turn.poses)
         return {
-            "name": name,
-            "status": "scored",
-            "error": None,
+            **unmeasured_entry(name),
             "scores": {key: mean(each) for key, each in taken.items()},
             "images": [
                 {"view": view, **_direction(turn, view), "scores": _row(images, place)}
@@ -104,17 +102,15 @@ def make_scorer(protocol: Protocol, tools: Tools, without: Iterable[str] = ()) -
     return Scorer(protocol, tools, metrics, unmeasured)
 
 
+def unmeasured_entry(name: str) -> dict[str, Any]:
+    """The entry of an object before any score is in it."""
+    entry: dict[str, Any] = {"name": name, "status": "scored", "error": None, "scores": {}}
+    return {**entry, "images": [], "pairs": [], "notes": []}
+
+
 def failed_entry(name: str, error: str) -> dict[str, Any]:
     """The entry of an object that could not be made or scored."""
-    return {
-        "name": name,
-        "status": "failed",
-        "error": error,
-        "scores": {},
-        "images": [],
-        "pairs": [],
-        "notes": [],
-    }
+    return {**unmeasured_entry(name), "status": "failed", "error": error}
 
 
 def comparison(turn: Turn, most: int = 24) -> np.ndarray:
