@@ -261,6 +261,7 @@ def test_importing_viewfusion_imports_nothing_heavy():
         ("export", "--help"),
         ("preprocess", "--help"),
         ("render-object", "--help"),
+        ("dataset", "check", "--help"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments):

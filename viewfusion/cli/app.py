@@ -17,7 +17,7 @@ import typer
 
 from viewfusion.errors import ViewFusionError, ViewFusionWarning
 
-from . import checkpoints, metrics, segmenters
+from . import checkpoints, dataset, metrics, segmenters
 from .batch import BatchError
 from .caches import keep_caches_together
 from .options import (
@@ -65,6 +65,7 @@ app = typer.Typer(
 )
 
 app.add_typer(checkpoints.app, name="checkpoints")
+app.add_typer(dataset.app, name="dataset")
 app.add_typer(metrics.app, name="metrics")
 app.add_typer(segmenters.app, name="segmenters")
 

@@ -59,10 +59,17 @@ def listed(path: Path) -> Folder:
                         f"{path}: more than {MOST_ENTRIES:,} entries; give a part of the dataset"
                     )
                 if not entry.name.startswith((".", "__MACOSX")):
-                    (folders if entry.is_dir() else files).add(entry.name)
+                    (folders if _is_folder(entry) else files).add(entry.name)
     except OSError as error:
         raise ViewFusionError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     return Folder(path, frozenset(files), frozenset(folders))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links in a circle
+        return False
 
 
 def inside(folder: Path, name: object, place: str) -> Path:

@@ -6,20 +6,31 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from viewfusion.errors import ViewFusionError, did_you_mean, printable
 
-from . import viewfusion
+from . import extrinsics, gso, nerfstudio, numbered, runs, strips, syncdreamer, viewfusion
 from .folders import Folder, listed
 from .records import Dataset, DatasetObject, Faults, Problem, Reader
 
 READERS: dict[str, Reader] = {
+    "run": runs.READER,
+    "syncdreamer": syncdreamer.READER,
     "viewfusion": viewfusion.READER,
+    "eschernet": extrinsics.ESCHERNET,
+    "omniobject3d": nerfstudio.OMNIOBJECT3D,
+    "nerfstudio": nerfstudio.NERFSTUDIO,
+    "gso": gso.READER,
+    "objaverse": extrinsics.OBJAVERSE,
+    "syncdreamer-strip": strips.READER,
+    "numbered": numbered.READER,
 }
 """By name, the most specific first: the first that knows a folder reads it."""
 
 AUTO = "auto"
+STRIP = "syncdreamer-strip"
 WEAK = "numbered"
 """The layout that any pictures fit. Beside another one its objects lack the file that makes them those."""
 
@@ -66,36 +77,45 @@ def open_dataset(
         hint = did_you_mean(layout, known)
         raise ViewFusionError(f"layout must be one of {', '.join(known)}, got {layout[:80]!r}{hint}")
     places = _named(_places(root, layout))
-    chosen = _only_layout(root, places) if layout == AUTO else layout
+    chosen = _only_layout(root, places, layout)
     objects, problems = [], []
-    for done, (name, place) in enumerate(sorted(places.items())):
-        if on_object is not None:
-            on_object(done, len(places))
-        read, lines = _read(READERS[chosen], name, place)
+    for done, (name, place) in enumerate(sorted(places.items()), start=1):
+        read, lines = _read(chosen, name, place)
         problems += [Problem(name, printable(line)) for line in lines]
         if read is not None and not lines:
             objects.append(read)
+        if on_object is not None:
+            on_object(done, len(places))
     return Dataset(root, chosen, tuple(objects), tuple(problems))
 
 
-def _read(reader: Reader, name: str, place: _Place) -> tuple[DatasetObject | None, list[str]]:
+def _read(layout: str, name: str, place: _Place) -> tuple[DatasetObject | None, list[str]]:
     """The object, and what is wrong with it."""
-    faults, read = Faults(), None
+    reader, faults, read = READERS[layout], Faults(), None
     try:
         if place.refusal:
             raise ViewFusionError(place.refusal)
         if len(os.fsencode(name)) > LONGEST_NAME:
             raise ViewFusionError(f"{place.folder.path}: its name is too long; rename the folder")
-        if not reader.knows(place.folder):
-            raise ViewFusionError(f"{place.folder.path}: nothing to read; wanted {reader.about}")
+        if place.layout != layout and not reader.knows(place.folder):
+            raise ViewFusionError(
+                f"{place.folder.path}: wanted {reader.about}; got {_contents(place.folder)}"
+            )
         read = reader.read(name, place.folder, faults)
     except ViewFusionError as error:
         faults.add(str(error))
     return read, faults.lines()
 
 
-def _only_layout(root: Path, places: dict[str, _Place]) -> str:
-    """The layout of all objects. What has pictures only, or nothing, counts as the others, and as broken."""
+def _contents(folder: Folder) -> str:
+    """For instance "000.png, 001.png and 10 more"."""
+    names = sorted(folder.files | folder.folders)
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(ascii(name)[1:-1][:40] for name in islice(names, 3)) + more or "nothing"
+
+
+def _only_layout(root: Path, places: dict[str, _Place], layout: str) -> str:
+    """The layout of all objects; what has pictures only, or nothing, counts as the others, and as broken."""
     examples: dict[str, str] = {}
     for name, place in sorted(places.items()):
         if place.layout is not None:
@@ -108,9 +128,10 @@ def _only_layout(root: Path, places: dict[str, _Place]) -> str:
             f"{root}: objects of several layouts ({listing}); give a folder of one of them, or its --layout"
         )
     if not examples:
+        wanted = f"layout {layout} ({READERS[layout].about})" if layout != AUTO else "a known layout"
         raise ViewFusionError(
-            f"{root}: no object of a known layout ({', '.join(READERS)}); give the folder that holds the "
-            "objects' folders, or one of them (docs/datasets.md describes their files)"
+            f"{root}: no object of {wanted}; give the folder that holds the objects' folders, or one of them"
+            + (f" (layouts: {', '.join(READERS)})" if layout == AUTO else "")
         )
     return next(iter(examples))
 
@@ -119,24 +140,45 @@ def _places(root: Path, layout: str) -> list[_Place]:
     if not root.is_dir():
         what = "not a folder" if root.exists() else "no such folder"
         raise ViewFusionError(f"{root}: {what}; give the folder of a dataset")
-    top, own = listed(root), (root.resolve().name or "dataset",)
+    top = listed(root)
     kind = _kind(top, layout)
-    # A folder that holds folders of objects is theirs, whatever pictures lie beside them.
-    below = list(_below(top, (), layout, root.resolve())) if kind in (None, WEAK) else []
-    if any(place.layout not in (None, WEAK) for place in below) or (kind is None and below):
+    itself = _Place((root.resolve().name or "dataset",), top, kind)
+    if kind not in (None, WEAK, STRIP):
+        return [itself]
+    # Pictures may lie beside the folders of objects that a dataset is made of.
+    below = list(_below(top, (), layout, root.resolve()))
+    if any(place.layout not in (None, WEAK) for place in below):
         return below
-    return [_Place(own, top, kind)] if kind else below
+    if kind != WEAK and not any(place.layout for place in below) and (loose := _strips(top, layout)):
+        return loose
+    return [itself] if kind else below
+
+
+def _strips(folder: Folder, layout: str) -> list[_Place]:
+    """Objects that are a single file each; all pictures, if that is the layout asked for."""
+    if layout not in (AUTO, STRIP):
+        return []
+    found = []
+    for each in strips.loose(folder):
+        (name,) = each.files
+        if layout == STRIP or READERS[STRIP].knows(each):
+            found.append(_Place((Path(name).stem,), each, STRIP))
+    return found
 
 
 def _below(folder: Folder, parts: tuple[str, ...], layout: str, root: Path) -> Iterator[_Place]:
     """Objects in the folders of ``folder`` and, where these are none, in theirs."""
     for name in sorted(folder.folders):
         path, here = folder.path / name, (*parts, name)
+        nothing = Folder(path, frozenset(), frozenset())
         if path.is_symlink() and not path.resolve().is_relative_to(root):
-            nothing = Folder(path, frozenset(), frozenset())
             yield _Place(here, nothing, None, f"{path}: a link out of the dataset; copy the folder into it")
             continue
-        inner = listed(path)
+        try:
+            inner = listed(path)
+        except ViewFusionError as error:
+            yield _Place(here, nothing, None, str(error))
+            continue
         kind = _kind(inner, layout)
         if kind is None and inner.folders and len(here) < DEEPEST and not path.is_symlink():
             deeper = list(_below(inner, here, layout, root))

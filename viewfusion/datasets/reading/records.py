@@ -38,12 +38,14 @@ class DatasetObject:
         pictures: in the data's order; none where the data has a mesh that waits to be rendered.
         fov: horizontal field of view in radians; None: unknown.
         input_index: which picture is the input, where the data says.
+        size: width and height that its cameras are made for; None: any.
     """
 
     name: str
     pictures: tuple[Picture, ...]
     fov: float | None = None
     input_index: int | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ class Reader:
     Args:
         about: the files of an object, in words.
         knows: whether a folder, or a file of its own, looks like an object of this layout.
-        read: the object of that name out of its folder. What is wrong is added to the faults; what makes
-            reading on pointless is a ViewFusionError.
+        read: the object of that name out of a folder. What is wrong is added to the faults, and then it is
+            left out; a ViewFusionError says what makes reading on pointless.
     """
 
     about: str
