@@ -192,11 +192,10 @@ def test_averaged_conditions_are_the_method_where_the_network_is_linear_in_them(
 
 def test_conditions_in_half_precision_are_averaged_in_full():
     given = conditions(25)
-    alike = Conditions(torch.ones(25, 1, 5).bfloat16(), torch.ones(25, *SHAPE).bfloat16(), given.weights)
-    mean = averaged(alike)
-    assert (mean.tokens.dtype, mean.weights) == (torch.bfloat16, (1.0,))
-    assert mean.tokens.eq(1).all()
-    assert mean.cond_latents.eq(1).all()
+    half = Conditions(given.tokens.bfloat16(), given.cond_latents.bfloat16(), given.weights)
+    mean, exact = averaged(half), torch.tensor(given.weights, dtype=torch.float64)
+    assert torch.equal(mean.tokens, fuse(half.tokens.double(), exact).bfloat16())
+    assert torch.equal(mean.cond_latents, fuse(half.cond_latents.double(), exact).bfloat16())
 
 
 @pytest.mark.parametrize("variant", OTHERS)
