@@ -15,10 +15,11 @@ from viewfusion.datasets.textures import Material
 from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.items import Item, Outcome, Work
 from viewfusion.evaluation.meshes import MeshSettings, Triangles, aligned, score_meshes
-from viewfusion.evaluation.protocols import Protocol
-from viewfusion.evaluation.scoring import DECIMALS, Scorer, unmeasured_entry
+from viewfusion.evaluation.scoring import DECIMALS, unmeasured_entry
 from viewfusion.geometry import DEFAULT_RADIUS, ring
 from viewfusion.preprocessing import over_white
+
+from .works import Judging
 
 SUFFIXES = (".obj", ".glb", ".gltf", ".ply", ".stl")
 INSIDE = ("mesh", "model", "meshes/model", "meshes/mesh")
@@ -83,20 +84,20 @@ def find_meshes(root: Path, up: str = "auto") -> Meshes:
 
 
 def comparing_meshes(
-    protocol: Protocol, scorer: Scorer, ours: Meshes, truth: Meshes, turns_deg: Mapping[str, float]
+    judging: Judging, ours: Meshes, truth: Meshes, turns_deg: Mapping[str, float]
 ) -> Callable[[torch.device], Work]:
     """Compare the mesh of an object with the true one.
 
     Args:
         turns_deg: what the protocol rotates by, by object; 0 where it is silent.
     """
-    settings = MeshSettings.from_data(protocol.mesh)
+    settings, metrics = MeshSettings.from_data(judging.protocol.mesh), judging.scorer().metrics
 
     def work(item: Item) -> Outcome:
         mine, theirs = ours.triangles(item.name), truth.triangles(item.name)
         turn = math.radians(turns_deg.get(item.name, 0.0))
         scores, notes = score_meshes(mine, theirs, settings, turn)
-        kept = {name: _rounded(scores.get(name)) for name in scorer.metrics}
+        kept = {name: _rounded(scores.get(name)) for name in metrics}
         entry = {**unmeasured_entry(item.name), "scores": kept, "notes": notes}
         return Outcome(entry, {"comparison.png": _picture(mine, theirs, settings, turn)})
 

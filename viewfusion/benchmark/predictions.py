@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from viewfusion.datasets.reading import Dataset, DatasetObject, read_rgba
+from viewfusion.datasets.reading import DatasetObject, read_rgba
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import wrap_angle
 from viewfusion.preprocessing import over_white
 
-from .objects import object_names
 from .truth import Truth, same_camera
 
 MOST_NAMED = 8
 
 
-def check_same_objects(pred: Dataset, ref: Dataset) -> None:
+def check_same_objects(pred: tuple[Path, Iterable[str]], ref: tuple[Path, Iterable[str]]) -> None:
     """Refuse sets of which one has an object that the other has not.
+
+    Args:
+        pred, ref: a folder and the names of the objects in it.
 
     Raises:
         ViewFusionError: the objects are listed.
     """
-    ours, theirs = set(object_names(pred)), set(object_names(ref))
+    ours, theirs = set(pred[1]), set(ref[1])
     parts = [
-        f"{where} lacks {_listed(sorted(missing))}"
-        for where, missing in ((f"--pred {pred.root}", theirs - ours), (f"--ref {ref.root}", ours - theirs))
+        f"{option} {folder} lacks {_listed(sorted(missing))}"
+        for option, folder, missing in (("--pred", pred[0], theirs - ours), ("--ref", ref[0], ours - theirs))
         if missing
     ]
     if parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,7 +69,7 @@ class Truth:
         return Turn(sized(ours, size), self.poses, self.scored, truth, masks, self.fov)
 
 
-def read_truth(protocol: Protocol, each: DatasetObject, inputs: dict[str, int]) -> Truth:
+def read_truth(protocol: Protocol, each: DatasetObject, inputs: Mapping[str, int]) -> Truth:
     """The true views of ``each``.
 
     Args:
@@ -93,7 +93,7 @@ def read_truth(protocol: Protocol, each: DatasetObject, inputs: dict[str, int]) 
     return Truth(rgba, tuple(poses[place] for place in order), order.index(first), order, fov)
 
 
-def input_index(protocol: Protocol, each: DatasetObject, inputs: dict[str, int]) -> int:
+def input_index(protocol: Protocol, each: DatasetObject, inputs: Mapping[str, int]) -> int:
     """Which picture of an object is the input.
 
     Raises:

@@ -35,6 +35,7 @@ from .options import (
     InputViews,
     Layout,
     Mask,
+    MeshUp,
     ModelConfig,
     Nodes,
     Out,
@@ -326,8 +327,9 @@ def benchmark(
     out: RunOut = Path("benchmark"),
 ) -> None:
     """Make the views of every object of a dataset, score them, and write a report."""
-    from .evaluating import Network, Scoring
-    from .evaluating import benchmark as run
+    from .bench import Scoring
+    from .benchmark import Network
+    from .benchmark import benchmark as run
 
     network = Network(checkpoint, model_config, family, preset, settings or (), variants, sweep or ())
     scoring = Scoring(protocol, layout, inputs, without, clip, (device, devices, num_nodes, strategy), out)
@@ -347,6 +349,11 @@ def evaluate(
     resize: Annotated[
         bool, typer.Option("--resize", help="Predictions of another size than the protocol's, too.")
     ] = False,
+    pred_up: MeshUp = "auto",
+    ref_up: MeshUp = "auto",
+    turns: Annotated[
+        Path | None, typer.Option(help="JSON {object: degrees} that a protocol of meshes turns by.")
+    ] = None,
     inputs: InputViews = None,
     without: Without = "",
     clip: ClipWeights = None,
@@ -357,14 +364,15 @@ def evaluate(
     out: RunOut = Path("evaluation"),
 ) -> None:
     """Score what any system made against the truth, and write a report."""
-    from .evaluating import Scoring
-    from .evaluating import evaluate as run
+    from .bench import Scoring
+    from .evaluate import Predictions, Reference
+    from .evaluate import evaluate as run
 
     scoring = Scoring(
         protocol, ref_layout, inputs, without, clip, (device, devices, num_nodes, strategy), out
     )
     with stopping_kindly("objects"):
-        run(pred, ref, resize, pred_layout, scoring)
+        run(Predictions(pred, pred_layout, resize, pred_up), Reference(ref, ref_up, turns), scoring)
 
 
 @app.command()

@@ -87,3 +87,4 @@ Devices = Annotated[
 Nodes = Annotated[int, typer.Option("--num-nodes", help="Machines, where torchrun or SLURM starts them.")]
 Strategy = Annotated[str, typer.Option(help="Lightning's.")]
 RunOut = Annotated[Path, typer.Option("--out", help="The folder of the run; the same command goes on in it.")]
+MeshUp = Annotated[str, typer.Option(help="Which axis points up in meshes: y, z, or auto.")]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def first_process() -> bool:
     """Whether nobody else says what is done: false in the processes that Lightning, torchrun or SLURM add."""
-    return int(rank_zero_only.rank or 0) == 0
+    return not getattr(rank_zero_only, "rank", 0)
 
 
 def predict(
