@@ -85,8 +85,8 @@ TABLE = {
         "numpy torch PIL",
     ),
     "cli": Row(
-        "__init__ benchmark conditioning config datasets downloads errors evaluation fusion geometry machine outputs "
-        "pipeline preprocessing resources trajectory_files views zero123",
+        "__init__ benchmark conditioning config datasets downloads errors evaluation fusion geometry machine "
+        "outputs pipeline preprocessing resources trajectory_files views zero123",
         "typer rich numpy PIL",
         "packaging torch imageio_ffmpeg",
     ),

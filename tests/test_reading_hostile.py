@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import resource
 import struct
 import subprocess
 import sys
@@ -303,14 +302,14 @@ CHILD = """
 import resource, sys
 from pathlib import Path
 from viewfusion.datasets import open_dataset
-resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for folder in sorted(Path(sys.argv[1]).iterdir()):
-    (problem,) = open_dataset(folder).problems
-    print(folder.name, "refused")
+    assert len(open_dataset(folder).problems) == 1, folder
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
-def test_bombs_take_no_memory(tmp_path):
+def test_bombs_take_little_memory(tmp_path):
     for place, (content, _) in enumerate(HOSTILE.values()):
         numpy_syncdreamer(tmp_path / f"{place:02d}/a", side=8)
         (tmp_path / f"{place:02d}/a/meta.pkl").write_bytes(content)
@@ -318,6 +317,4 @@ def test_bombs_take_no_memory(tmp_path):
         [sys.executable, "-c", CHILD, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
     )
     assert child.returncode == 0, child.stderr[-2000:]
-    assert child.stdout.count("refused") == len(HOSTILE)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    assert used > 0
+    assert int(child.stdout) < 100_000, "kilobytes"

@@ -50,7 +50,8 @@ def listed(path: Path) -> Folder:
     Raises:
         ViewFusionError: it cannot be listed, or has a million entries.
     """
-    files, folders = set[str](), set[str]()
+    files: set[str] = set()
+    folders: set[str] = set()
     try:
         with os.scandir(path) as entries:
             for count, entry in enumerate(entries, start=1):
