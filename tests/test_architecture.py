@@ -60,9 +60,11 @@ TABLE = {
         "diffusers transformers safetensors huggingface_hub taming",
     ),
     "outputs": Row("errors geometry views", "numpy PIL", "torch imageio_ffmpeg"),
-    # Views of any system, so no pipeline and no model; its networks are its own.
+    # Views of any system, so no pipeline and no model; its networks are its own. Jinja2 writes the report.
     "evaluation": Row(
-        "downloads errors outputs resources views", "numpy torch", "cv2 safetensors torchmetrics"
+        "downloads errors outputs resources views",
+        "numpy torch PIL",
+        "cv2 jinja2 markupsafe safetensors torchmetrics",
     ),
     "datasets": Row("errors geometry outputs preprocessing", "numpy PIL", "trimesh embreex"),
     # The wiring.
@@ -248,6 +250,7 @@ def test_importing_viewfusion_imports_nothing_heavy():
         ("export", "--help"),
         ("preprocess", "--help"),
         ("render-object", "--help"),
+        ("compare", "--help"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments):
