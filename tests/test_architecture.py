@@ -65,12 +65,12 @@ TABLE = {
         "diffusers transformers safetensors huggingface_hub taming",
     ),
     "outputs": Row("errors geometry views", "numpy PIL", "torch imageio_ffmpeg"),
-    # Views of any system, so no pipeline and no model; its networks are its own.
+    # Views of any system, so no pipeline and no model; its networks are its own. Jinja2 writes the report.
     "evaluation": Row(
         "clip_names downloads errors geometry machine outputs pickles resources torch_files untrusted views "
         "yaml_files",
-        "numpy torch pytorch_lightning",
-        "cv2 embreex safetensors scipy transformers",
+        "numpy torch PIL pytorch_lightning",
+        "cv2 embreex jinja2 markupsafe safetensors scipy transformers",
     ),
     "datasets": Row("errors geometry outputs preprocessing", "numpy PIL", "trimesh embreex"),
     # The wiring.
@@ -262,6 +262,7 @@ def test_importing_viewfusion_imports_nothing_heavy():
         ("preprocess", "--help"),
         ("render-object", "--help"),
         ("dataset", "check", "--help"),
+        ("compare", "--help"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments):

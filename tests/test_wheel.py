@@ -104,7 +104,9 @@ def test_the_wheel_holds_the_package_its_data_and_nothing_else(checkout, wheel):
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         meta = {name.rpartition(".dist-info/")[2] for name in archive.namelist() if ".dist-info/" in name}
         assert archive.read("viewfusion/_data/configs/fast.yaml") == (ROOT / "configs/fast.yaml").read_bytes()
-    package = {name for name in listed(checkout / "viewfusion", below=checkout) if name.endswith(".py")}
+    kinds = (".py", ".j2", ".css", ".js")  # sources, and the page of a report
+    package = {name for name in listed(checkout / "viewfusion", below=checkout) if name.endswith(kinds)}
+    assert "viewfusion/evaluation/report/page.html.j2" in package
     data = listed(checkout / "configs", checkout / "zero123_ckpts/zero123-nano", below=checkout)
     data |= {"zero123_ckpts/README.md"} | listed(checkout / "data/benchmark", below=checkout / "data")
     assert {

@@ -385,6 +385,24 @@ def protocols() -> None:
 
 
 @app.command()
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN RUN...", help="Folders of evaluations; the first is the baseline."),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Write a report of all of them, an HTML file.")] = None,
+    common: Annotated[
+        bool, typer.Option("--common", help="Leave out the objects that not every run scored.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Put evaluations of one protocol side by side, with the differences on the same objects."""
+    from .compare import compare_runs
+
+    compare_runs(runs, out, common, as_json)
+
+
+@app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:

@@ -80,7 +80,10 @@ _IMAGE = record(
     {"view": count, "scores": _SCORES},
     {"azimuth_deg": or_null(number), "elevation_deg": or_null(number)},
 )
-_PAIR = record({"views": items(count, 2, 2), "scores": _SCORES})
+_PAIR = record(
+    {"views": items(count, 2, 2), "scores": _SCORES},
+    {"azimuths_deg": or_null(items(number, 2, 2))},
+)
 _OBJECT = record(
     {
         "name": _folder_name,

@@ -8,12 +8,19 @@ interval is of drawing objects: the views of one object are not independent.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 AVERAGINGS = ("objects", "values")
 
 Scores = list[float | None]
+
+_ORDER = (
+    *("psnr", "ssim", "lpips_alex", "lpips_vgg", "clip", "mask_iou"),
+    *("adjacent_lpips_alex", "adjacent_lpips_vgg", "adjacent_clip", "adjacent_sift"),
+    *("flow_warp_error", "epipolar_share", "epipolar_residual", "loop_closure"),
+    *("chamfer", "f_score", "volume_iou", "normal_consistency"),
+)
 
 
 def summarise(
@@ -93,3 +100,8 @@ def mean_of(values: Scores) -> float | None:
 
 def averaging_of(metric: Mapping[str, Any], averaging: str) -> str:
     return str(metric.get("averaging", averaging))
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Metrics as a reader expects them: pictures, neighbouring views, meshes; others by the alphabet."""
+    return sorted(names, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))

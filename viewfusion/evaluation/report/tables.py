@@ -1,0 +1,144 @@
+"""Tables of a report: a comparison of one run or several goes in, rows with all their texts come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..comparison import Comparison, Difference
+from .words import count, decimals, number, signed
+
+MAX_ROWS = 1000
+"""Objects in a table; all of them are in ``results.csv``."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one run has in one metric, in words.
+
+    Args:
+        best: whether no run has a better mean; of one run, nothing is.
+        verdict: "better", "worse" or "open" than the first run; empty for the first.
+        missing: how many values are left out, where some are.
+    """
+
+    mean: str
+    ends: str = ""
+    best: bool = False
+    difference: str = ""
+    difference_ends: str = ""
+    verdict: str = ""
+    better_on: str = ""
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric: what it is, what it counts, a cell for each run, and what was published."""
+
+    name: str
+    title: str
+    unit: str
+    better: str
+    objects: int
+    values: str
+    missing: int
+    cells: list[Cell]
+    published: list[str]
+
+
+def score_rows(found: Comparison, published: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """A row for each metric."""
+    return [_row(found, name, metric, published) for name, metric in found.metrics.items()]
+
+
+def _row(
+    found: Comparison, name: str, metric: Mapping[str, Any], published: Sequence[Mapping[str, Any]]
+) -> Row:
+    entries = [summary.get(name) for summary in found.summaries]
+    means = [entry["mean"] if entry else None for entry in entries]
+    theirs = [each["scores"].get(name) for each in published]
+    places = decimals([*means, *theirs])
+    there = [mean for mean in means if mean is not None]
+    top = (max if metric["better"] == "higher" else min)(there) if len(there) > 1 else None
+    cells = []
+    for place, entry in enumerate(entries):
+        difference = found.differences[place - 1][name] if place else None
+        cells.append(_cell(entry, difference, metric["better"], places, top))
+    first = entries[0] or {"objects": 0, "values": 0, "missing": 0}
+    kind = {"images": "view", "pairs": "pair", "object": "object"}[metric["of"]]
+    return Row(
+        name=name,
+        title=metric["title"],
+        unit=metric["unit"],
+        better=metric["better"],
+        objects=first["objects"],
+        values=count(first["values"], kind),
+        missing=first["missing"],
+        cells=cells,
+        published=[number(value, places) for value in theirs],
+    )
+
+
+def _cell(
+    entry: Mapping[str, Any] | None,
+    difference: Difference | None,
+    better: str,
+    places: int,
+    top: float | None,
+) -> Cell:
+    if entry is None:
+        return Cell("not measured")
+    if entry["mean"] is None:
+        return Cell("no values", missing=count(entry["missing"], "value"))
+    return Cell(
+        mean=number(entry["mean"], places),
+        ends=f"{number(entry['low'], places)} to {number(entry['high'], places)}",
+        best=entry["mean"] == top,
+        missing=count(entry["missing"], "value") if entry["missing"] else "",
+        **_difference_words(difference, better, places),
+    )
+
+
+def _difference_words(found: Difference | None, better: str, places: int) -> dict[str, str]:
+    if found is None:
+        return {}
+    interval = found.interval
+    fine = max(places, decimals([interval.mean, interval.low, interval.high]) - 1)
+    gain = interval.mean if better == "higher" else -interval.mean
+    return {
+        "difference": signed(interval.mean, fine),
+        "difference_ends": f"{signed(interval.low, fine)} to {signed(interval.high, fine)}",
+        "verdict": ("better" if gain > 0 else "worse") if interval.excludes_zero else "open",
+        "better_on": f"better on {found.better} of {found.objects}",
+    }
+
+
+@dataclass(frozen=True)
+class ObjectRow:
+    """An object: the value of each column, as a text and as a number to sort by, and what was noted."""
+
+    name: str
+    values: list[tuple[str, float | None]]
+    notes: list[str]
+
+
+def object_table(found: Comparison, ranking: str) -> tuple[list[str], list[ObjectRow]]:
+    """Titles and rows of all objects: every metric of one run, or the ``ranking`` metric of several."""
+    if len(found.runs) == 1:
+        columns = [(metric["title"], 0, name) for name, metric in found.metrics.items()]
+    else:
+        columns = [(run.label, place, ranking) for place, run in enumerate(found.runs)]
+    scored = [run.scored for run in found.runs]
+    scores = [[scored[run][each]["scores"].get(name) for _, run, name in columns] for each in found.objects]
+    if len(found.runs) == 1:
+        places = [decimals(column) for column in zip(*scores, strict=True)]
+    else:
+        places = [decimals([value for row in scores for value in row])] * len(columns)
+    rows = []
+    for name, values in list(zip(found.objects, scores, strict=True))[:MAX_ROWS]:
+        shown = [(number(value, digits), value) for value, digits in zip(values, places, strict=True)]
+        notes = dict.fromkeys(note for each in scored for note in each[name]["notes"])
+        rows.append(ObjectRow(name, shown, [note[:300] for note in list(notes)[:8]]))
+    return [title for title, _, _ in columns], rows
