@@ -248,6 +248,7 @@ def test_importing_viewfusion_imports_nothing_heavy():
         ("export", "--help"),
         ("preprocess", "--help"),
         ("render-object", "--help"),
+        ("dataset", "prepare", "gso", "--help"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments):

@@ -16,7 +16,7 @@ import typer
 
 from viewfusion.errors import ViewFusionError, ViewFusionWarning
 
-from . import checkpoints, metrics, segmenters
+from . import checkpoints, dataset, metrics, segmenters
 from .batch import BatchError
 from .caches import keep_caches_together
 from .photos import split_settings
@@ -47,6 +47,7 @@ ModelConfig = Annotated[
     Path | None, typer.Option("--config", help="The YAML that came with an original .ckpt.")
 ]
 app.add_typer(checkpoints.app, name="checkpoints")
+app.add_typer(dataset.app, name="dataset")
 app.add_typer(metrics.app, name="metrics")
 app.add_typer(segmenters.app, name="segmenters")
 
