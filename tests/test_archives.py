@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 import pytest
+import test_fuzz
 
 from viewfusion.datasets import archives
 from viewfusion.datasets.archives import archived_files, unpack
@@ -156,3 +157,20 @@ def test_the_form_for_endless_archives_is_refused(tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[:-22] + b"PK\x06\x07" + bytes(16) + content[-22:])
     assert "more than 65,535 files or 4 GB" in refusal(path, tmp_path / "out")
+
+
+def test_mutated_archives_unpack_into_their_folder_or_are_refused(tmp_path):
+    """The same files as in test_fuzz.py, which looks at their lists alone."""
+    path, reader, refusals = tmp_path / "a.zip", test_fuzz.READERS["ZIP"], []
+    for number in range(400):
+        path.write_bytes(test_fuzz.mutant(reader, number))
+        try:
+            unpack(path, tmp_path / f"out/{number}", everything)
+        except ViewFusionError as error:
+            refusals.append(str(error))
+    assert 40 < len(refusals) < 399
+    assert all(said.startswith(f"{path}: ") for said in refusals)
+    assert {each.name for each in tmp_path.iterdir()} == {"a.zip", "out"}
+    written = [each for each in (tmp_path / "out").rglob("*") if not each.is_dir()]
+    assert sum(each.stat().st_size for each in written) < 400 * 1000
+    assert not any(each.is_symlink() for each in written)

@@ -121,6 +121,8 @@ def _checked(opened: zipfile.ZipFile) -> dict[PurePosixPath, zipfile.ZipInfo]:
         raise ViewFusionError(f"unpacks to over {MOST_BYTES >> 20} MB; not a model")
     found: dict[PurePosixPath, zipfile.ZipInfo] = {}
     for member in members:
+        if not member.filename:
+            raise zipfile.BadZipFile("a file without a name")
         name, said = PurePosixPath(member.filename), member.filename[:100]
         if "\\" in member.filename or ":" in member.filename or name.is_absolute() or ".." in name.parts:
             raise ViewFusionError(f"{said!r} in it leads out of its folder; nothing of it is unpacked")
