@@ -263,6 +263,7 @@ def test_importing_viewfusion_imports_nothing_heavy():
         ("render-object", "--help"),
         ("dataset", "check", "--help"),
         ("compare", "--help"),
+        ("dataset", "prepare", "gso", "--help"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments):

@@ -39,6 +39,7 @@ from safetensors.torch import save
 
 from viewfusion.config import Config, load_config
 from viewfusion.datasets import DatasetObject, Renderer, open_dataset, read_mesh
+from viewfusion.datasets.archives import archived_files
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import Pose, camera_to_world, opengl_to_colmap
 from viewfusion.preprocessing import PreparedImage, prepare_image
@@ -239,6 +240,19 @@ def stls() -> list[bytes]:
     return [test_meshes.stl(np.array(sides)), f"solid a\n{facet}endsolid a\n".encode()]
 
 
+def zips() -> list[bytes]:
+    """A small model, packed in both ways, once with a comment."""
+    files = []
+    for method, comment in ((zipfile.ZIP_DEFLATED, b""), (zipfile.ZIP_STORED, b"words")):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", method) as archive:
+            archive.writestr("a/meshes/model.obj", test_meshes.triangle("1 0 0", "0 1 0", "0 0 1"))
+            archive.writestr("a/meshes/model.mtl", "newmtl a")
+            archive.comment = comment
+        files.append(buffer.getvalue())
+    return files
+
+
 def render_mesh(path: Path) -> np.ndarray:
     """The mesh, and a small picture of it: what is read is fit for the ray caster."""
     return Renderer(read_mesh(path)).render(Pose(0.5, 0.5, 1.5), 8, supersample=1)
@@ -381,6 +395,7 @@ READERS = {
     "transforms.json": Reader(300, "transforms.json", transforms, read_object, DatasetObject, words=JSON),
     "meta.pkl": Reader(800, "meta.pkl", metas, read_object, DatasetObject, words=OPCODES),
     "npy": Reader(300, "000.npy", extrinsics, read_object, DatasetObject),
+    "ZIP": Reader(600, "a.zip", zips, archived_files, list),
     "STL": Reader(200, "a.stl", stls, render_mesh, np.ndarray, words=NUMBERS),
 }
 

@@ -14,21 +14,21 @@ from rich.console import Console
 from viewfusion.errors import printable
 
 from .progress import counting_bar
+from .signals import stopping_kindly
 
 if TYPE_CHECKING:
     from viewfusion.datasets import Dataset
     from viewfusion.datasets.reading.checking import Seen
 
 app = typer.Typer(
-    help="Look into datasets: pictures of objects and their poses.",
+    help="Check and prepare datasets: pictures of objects and their poses.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-
-@app.callback()
-def _dataset() -> None:
-    """Keeps ``check`` a word of its own."""
+preparing = typer.Typer(
+    help="Render published objects as a benchmark has them.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(preparing, name="prepare")
 
 
 @app.command()
@@ -145,3 +145,28 @@ def _range(objects: list[dict[str, Any]], key: str, unit: str = "") -> str:
     low, high = f"{min(values):.4g}", f"{max(values):.4g}"
     text = (low if low == high else f"{low} to {high}") + unit
     return text if len(ends) == len(objects) else f"{text}; unknown of {len(objects) - len(ends)} objects"
+
+
+@preparing.command("gso")
+def gso(
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder of archives NAME.zip or of unpacked objects NAME/, or one of these."),
+    ],
+    out: Annotated[Path, typer.Option(help="One folder per object is made below this one.")],
+    layout: Annotated[str, typer.Option(help="viewfusion (12 random views) or syncdreamer.")] = "viewfusion",
+    size: Annotated[int | None, typer.Option(help="viewfusion: pixels a side.  [default: 256]")] = None,
+    seed: Annotated[int, typer.Option(help="viewfusion: of the random views.")] = 0,
+    fetch: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Fetch this object's archive into SOURCE first; once for each."),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Where --fetch finds NAME.zip.  [default: Gazebo Fuel]")
+    ] = None,
+) -> None:
+    """Render Google's Scanned Objects into a benchmark's folders, resumably."""
+    from .prepare import prepare_gso
+
+    with stopping_kindly("objects"):
+        prepare_gso(source, out, layout, size, seed, fetch or [], address)

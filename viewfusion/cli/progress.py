@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
@@ -41,6 +42,27 @@ def counting_bar(console: Console) -> Progress:
         disable=not console.is_terminal,
         transient=True,
     )
+
+
+class BytesBar:
+    """How much of a file at an address has come, on a terminal."""
+
+    def __init__(self, name: str) -> None:
+        console = Console(stderr=True)
+        columns = TextColumn("{task.description}", markup=False), DownloadColumn(), TimeRemainingColumn()
+        self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.task = self.bar.add_task(printable(name), total=None)
+
+    def __enter__(self) -> BytesBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def on_bytes(self, come: int, total: int | None) -> None:
+        """See :data:`viewfusion.downloads.OnBytes`."""
+        self.bar.start()  # not before: pip draws a bar of its own
+        self.bar.update(self.task, completed=come, total=total)
 
 
 class SpinProgress:
