@@ -50,7 +50,7 @@ class Triangles:
                 f"a face names vertex {faces.min() if faces.min() < 0 else faces.max()} where there are "
                 f"0 to {len(vertices) - 1}; export the mesh again"
             )
-        usable = (np.abs(vertices) <= MAX_COORDINATE).all(axis=1)  # False for NaN too
+        usable: np.ndarray = np.all(np.abs(vertices) <= MAX_COORDINATE, axis=1)  # False for NaN too
         broken = int((~usable[faces]).any(axis=1).sum())
         if broken:
             raise ViewFusionError(
