@@ -196,5 +196,5 @@ def test_endless_work_is_refused(monkeypatch):
 def test_many_rows_at_a_time_make_no_difference(monkeypatch):
     shape = mesh(ball(0.8, 3))
     whole = inside(shape, 32, 2.0)
-    monkeypatch.setattr("viewfusion.evaluation.meshes.occupancy._ROWS", 100)
+    monkeypatch.setattr("viewfusion.evaluation.meshes.occupancy._LINES", 3200)
     assert np.array_equal(inside(shape, 32, 2.0), whole)

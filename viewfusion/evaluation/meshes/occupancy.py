@@ -20,7 +20,7 @@ from .triangles import Triangles, grouped
 
 _MAJORITY = 4  # of six: three walls that meet, as in a corner of a room, enclose nothing
 _DIGITS = 4  # of coordinates in cells
-_ROWS = 2**16  # at once
+_LINES = 2**20  # that faces cross, at once: 100 MB of arrays at most
 _MOST_ROWS = 2**25
 """Most rows of cells that all faces together reach: four million faces eight rows each."""
 
@@ -105,7 +105,7 @@ def _rows(corners: np.ndarray, cells: int) -> Iterator[tuple[np.ndarray, np.ndar
     begin = 0
     while begin < len(reached):
         done = ends[begin - 1] if begin else 0
-        end = max(begin + 1, int(np.searchsorted(ends, done + _ROWS)))
+        end = max(begin + 1, int(np.searchsorted(ends, done + _LINES // cells)))
         chosen = reached[begin:end]
         faces, places = _spread(first[chosen], last[chosen])
         yield corners[chosen[faces]], places
