@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import trimesh
 
+from viewfusion.datasets import read_triangles
 from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.meshes import (
     DepthMaps,
@@ -53,6 +55,9 @@ def mesh(shape) -> Triangles:
 
 def ball(radius: float, fineness: int = 4) -> Triangles:
     return mesh(trimesh.creation.icosphere(subdivisions=fineness, radius=radius))
+
+
+BALL = ball(0.5, 1)
 
 
 def steps() -> trimesh.Trimesh:
@@ -234,6 +239,19 @@ def test_syncdreamer_turns_the_truth_and_leaves_the_prediction():
     assert any("looks like other units" in note for note in notes)
 
 
+def test_meshes_are_scored_from_their_files(tmp_path):
+    """A PLY, z up, of the shape, and an OBJ of it, y up: (x, y, z) there is the world's (x, -z, y)."""
+    truth, prediction = steps(), steps()
+    prediction.vertices = prediction.vertices[:, [0, 2, 1]] * (3, 3, -3)
+    truth.export(tmp_path / "truth.ply")
+    prediction.export(tmp_path / "prediction.obj")
+    ours, theirs = (Triangles(*read_triangles(tmp_path / name)) for name in ("prediction.obj", "truth.ply"))
+    scores, notes = score_meshes(ours, theirs, VIEWFUSION)
+    assert scores["chamfer"] < 0.0005
+    assert scores["volume_iou"] > 0.99
+    assert notes == []
+
+
 # The protocols
 
 
@@ -284,8 +302,9 @@ def test_a_protocol_names_the_metrics_that_its_settings_give(name):
         (("alignment", "longest_side"), float("nan"), "longest_side must be a number from 1e-06"),
         (("alignment", "longest_side"), "1.6", "longest_side must be a number"),
         (("f_score",), 0.01, "mesh.f_score must hold squared_distance, got '0.01'"),
+        (("volume", "sampled_at"), -0.5, "mesh.volume.sampled_at must be a number from 0 to 1"),
         (("volume", "cells"), 10_000, "mesh.volume.cells must be a whole number from 4 to 256"),
-        (("volume",), {"cells": 64}, "mesh.volume lacks side"),
+        (("volume",), {"cells": 64}, "mesh.volume lacks side, sampled_at"),
     ],
 )
 def test_settings_with_a_mistake_are_refused(path, value, words):
@@ -394,10 +413,38 @@ def test_scores_do_not_depend_on_the_order_in_a_file(settings):
     )
 
 
+def test_any_numbers_give_scores_or_one_line():
+    """Random corners, many of them extreme, and random faces: a score is a finite number or None."""
+    extremes = np.array([0, -0.0, 1, -1, 1e-300, 1e-9, 1e9, -1e9, 1e9 + 1, 1e-160, np.nan, 0.5])
+    settings = as_it_is(
+        points={"kind": "surface", "count": 50, "seed": 0},
+        volume={"cells": 8, "side": 2.0, "sampled_at": 0.5},
+    )
+    aligning = {**settings, "alignment": VIEWFUSION["alignment"]}
+    cameras = {**COARSE, "points": {**COARSE["points"], "size": 8, "focal": 9.0}}
+    scored = 0
+    for number in range(80):
+        generator = np.random.default_rng(number)
+        count = int(generator.integers(3, 9))
+        kinds = extremes if number % 3 else extremes[[0, 2, 3, 11]]
+        vertices = generator.choice(kinds, (count, 3))
+        faces = generator.integers(0, count + (number % 5 == 0), (int(generator.integers(1, 30)), 3))
+        for chosen in (settings, aligning, cameras):
+            with suppress(ViewFusionError):
+                shape = Triangles(vertices, faces)
+                for pair in ((shape, BALL), (BALL, shape)):
+                    scores, _ = score_meshes(*pair, chosen)
+                    assert all(each is None or np.isfinite(each) for each in scores.values()), number
+                    scored += 1
+    assert scored > 100
+
+
 def test_a_holed_ball_is_scored_and_noted():
     whole = trimesh.creation.icosphere(subdivisions=4)
     holed = Triangles(whole.vertices, whole.faces[whole.triangles_center[:, 2] < 0.9])
-    scores, notes = score_meshes(holed, mesh(whole), as_it_is(volume={"cells": 64, "side": 2.5}))
+    scores, notes = score_meshes(
+        holed, mesh(whole), as_it_is(volume={"cells": 64, "side": 2.5, "sampled_at": 0.5})
+    )
     assert scores["volume_iou"] > 0.98
     assert len(notes) == 1
     assert notes[0].startswith("prediction: not watertight: a face is missing at ")

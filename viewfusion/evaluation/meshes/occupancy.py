@@ -1,8 +1,9 @@
 """Occupancy: a mesh goes in, which cells of a grid lie inside it comes out.
 
-A ray leaves the middle of every cell in each of the six directions of the axes and notes which faces it
-crosses. Of a watertight mesh all six tell the same, exactly; of another one the majority decides, after
-Nooruddin and Turk, Simplification and Repair of Polygonal Models Using Volumetric Techniques, 2003.
+From one point of every cell a ray goes in each of the six directions of the axes, and the faces it crosses
+tell whether the point is inside. Of a watertight mesh all six tell the same, exactly; of another one the
+majority decides, after Nooruddin and Turk, Simplification and Repair of Polygonal Models Using Volumetric
+Techniques, 2003.
 """
 
 from __future__ import annotations
@@ -11,15 +12,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from viewfusion.errors import ViewFusionError
+
+from .settings import Volume
 from .topology import Topology, topology
 from .triangles import Triangles, grouped
 
 _MAJORITY = 4  # of six: three walls that meet, as in a corner of a room, enclose nothing
-_ROWS = 2**16  # at once: of 64 cells each, 100 MB of arrays at most
+_DIGITS = 4  # of coordinates in cells
+_LINES = 2**20  # that faces cross, at once: 100 MB of arrays at most
+_MOST_ROWS = 2**25
+"""Most rows of cells that all faces together reach: four million faces eight rows each."""
 
 
-def occupied(mesh: Triangles, cells: int, side: float, joins: Topology | None = None) -> np.ndarray:
-    """(N, N, N) bool by x, y, z: which cells have their middle inside ``mesh``, N being ``cells``.
+def occupied(mesh: Triangles, grid: Volume, joins: Topology | None = None) -> np.ndarray:
+    """(N, N, N) bool by x, y, z: the cells that are inside ``mesh``, told at one point each; N = grid.cells.
 
     The grid fills a cube around the origin; what lies outside it is not seen. A point is inside where
     the surface winds around it (overlapping parts count once, cavities stay empty), told by the sum of the
@@ -29,15 +36,18 @@ def occupied(mesh: Triangles, cells: int, side: float, joins: Topology | None = 
 
     Args:
         mesh: as :func:`.triangles.cleaned` leaves it.
-        cells: along each axis.
-        side: length of the cube's side.
         joins: :func:`.topology.topology` of ``mesh``, where it is at hand.
+
+    Raises:
+        ViewFusionError: so many faces are so large that they would take many minutes.
     """
     faces, signed = mesh.faces, (joins or topology(mesh)).signed
     _, single = grouped(np.sort(faces, axis=1))
     if 2 * len(single) == len(faces):
         faces, signed = faces[single], False
-    lattice = (mesh.vertices / side + 0.5) * cells - 0.5  # middles of cells are whole numbers
+    cells = grid.cells
+    # Cells are told at whole numbers. A side meant to lie there does, whatever a file's numbers round to.
+    lattice = np.round((mesh.vertices / grid.side + 0.5) * cells - grid.sampled_at, _DIGITS)
     votes = np.zeros((cells, cells, cells), np.uint8)
     for axis in range(3):
         order = ((axis + 1) % 3, (axis + 2) % 3, axis)
@@ -67,7 +77,7 @@ def _crossings(corners: np.ndarray, cells: int, signed: bool) -> tuple[np.ndarra
         signed: whether a face counts +1 where it faces up the line and -1 where down it; else 1.
 
     Returns:
-        (N, N, N) int, what lies below each cell or at its middle; and (N, N, 1), on the whole line.
+        (N, N, N) int, what lies below each cell's point or at it; and (N, N, 1), on the whole line.
     """
     counts = np.zeros(cells * cells * (cells + 1))
     for rows in _rows(corners, cells):
@@ -87,10 +97,15 @@ def _rows(corners: np.ndarray, cells: int) -> Iterator[tuple[np.ndarray, np.ndar
     last = np.clip(np.ceil(heights.max(axis=1)), 0, cells).astype(np.int64)
     reached = np.flatnonzero(last > first)
     ends = np.cumsum((last - first)[reached])
+    if len(ends) and ends[-1] > _MOST_ROWS:
+        raise ViewFusionError(
+            f"faces that reach {ends[-1]:,} rows of {cells} cells, over {_MOST_ROWS:,}, are too many and too "
+            "large for a volume; reduce the mesh"
+        )
     begin = 0
     while begin < len(reached):
         done = ends[begin - 1] if begin else 0
-        end = max(begin + 1, int(np.searchsorted(ends, done + _ROWS)))
+        end = max(begin + 1, int(np.searchsorted(ends, done + _LINES // cells)))
         chosen = reached[begin:end]
         faces, places = _spread(first[chosen], last[chosen])
         yield corners[chosen[faces]], places

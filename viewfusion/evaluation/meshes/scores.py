@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,12 +71,19 @@ class _Placed:
 
 
 def _placed(name: str, mesh: Triangles, steps: tuple[str, ...], rotation: float, longest: float) -> _Placed:
-    try:
+    with _named(name):
         clean, notes = cleaned(mesh)
         placed = aligned(clean, steps, rotation, longest)
+    return _Placed(name, placed, [f"{name}: {note}" for note in notes])
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """An error of one of the two meshes says of which."""
+    try:
+        yield
     except ViewFusionError as error:
         raise ViewFusionError(f"{name}: {error}") from None
-    return _Placed(name, placed, [f"{name}: {note}" for note in notes])
 
 
 def _check_rotation(settings: MeshSettings, rotation: float) -> None:
@@ -133,7 +141,8 @@ def _volume_score(ours: _Placed, theirs: _Placed, grid: Volume) -> tuple[float |
     volumes, notes = [], []
     for each in (ours, theirs):
         joins = topology(each.mesh)
-        inside = occupied(each.mesh, grid.cells, grid.side, joins)
+        with _named(each.name):
+            inside = occupied(each.mesh, grid, joins)
         said = joins.notes()
         if np.abs(each.mesh.vertices).max() > grid.side / 2:
             said.append(f"reaches out of the grid of {grid.side:g} a side; the volume there does not count")

@@ -53,10 +53,18 @@ class DepthMaps:
 
 @dataclass(frozen=True)
 class Volume:
-    """The grid of the volume IoU: ``cells`` along each axis of a cube around the origin, ``side`` long."""
+    """The grid of the volume IoU.
+
+    Args:
+        cells: along each axis of a cube around the origin.
+        side: length of the cube's side.
+        sampled_at: where in a cell, along each axis, it is told whether it is inside: 0.5 is its middle,
+            0 its lowest corner.
+    """
 
     cells: int
     side: float
+    sampled_at: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -90,8 +98,9 @@ class MeshSettings:
             )
         volume = None
         if data["volume"] is not None:
-            grid = _Part(data["volume"], "mesh.volume", ("cells", "side"))
-            volume = Volume(grid.whole("cells", 4, 256), grid.positive("side"))
+            grid = _Part(data["volume"], "mesh.volume", ("cells", "side", "sampled_at"))
+            cells, side = grid.whole("cells", 4, 256), grid.positive("side")
+            volume = Volume(cells, side, grid.number("sampled_at", 0.0, 1.0))
         return cls(
             _alignment(data["alignment"]),
             _points(data["points"]),

@@ -13,7 +13,7 @@ import numpy as np
 from viewfusion.errors import ViewFusionError
 
 MAX_FACES = 4_000_000
-"""Most triangles of a mesh that is measured: what it takes grows to 2 GB."""
+"""Most triangles of a mesh that is measured; so many take 1.5 GB of memory."""
 
 MAX_COORDINATE = 1e9
 """Largest coordinate, so that no square and no sum of them leaves the range of numbers."""
