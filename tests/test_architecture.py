@@ -69,7 +69,7 @@ TABLE = {
     "evaluation": Row(
         "clip_names downloads errors geometry outputs pickles resources torch_files untrusted views",
         "numpy torch",
-        "cv2 safetensors transformers",
+        "cv2 safetensors torchvision transformers",
     ),
     "datasets": Row("errors geometry outputs preprocessing", "numpy PIL", "trimesh embreex"),
     # The wiring.
