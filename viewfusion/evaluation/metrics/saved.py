@@ -88,7 +88,7 @@ def _torch_file(path: Path, kind: str) -> SavedTensors:
 
 def _old_file(path: Path, kind: str) -> SavedTensors:
     """Of the time before torch 1.6, as LPIPS's own weights and VGG's are: torch reads them as data."""
-    if torch.__version__ < (2, 6):  # before, such a file could run code all the same (CVE-2025-32434)
+    if torch.__version__ < "2.6":  # before, such a file could run code all the same (CVE-2025-32434)
         raise ViewFusionError(
             f"{path}: of the time before torch 1.6, which torch {torch.__version__} does not read safely; "
             "update it to 2.6 or newer"
