@@ -17,8 +17,11 @@ ASSETS = Path(__file__).parent / "assets"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow ones first: the last one alone would keep one core waiting."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Slow ones first: the last one alone would keep one core waiting.
+
+    Then the wheel's: the last tests are dealt out by ones and twos, and each process would build a wheel.
+    """
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name != "test_wheel.py"))
 
 
 @pytest.fixture(autouse=True)
