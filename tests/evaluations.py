@@ -148,8 +148,8 @@ def made_up_results(objects: list[dict], variant: str | None = None, **protocol:
         "protocol": {
             "name": "a-trial",
             "sha256": hashlib.sha256(repr(settings).encode()).hexdigest(),
-            "about": "Rings of 16 views at 30 degrees, 256 pixels on white. Every view but the input against the "
-            "truth, and every view against the next one.",
+            "about": "Rings of 16 views at 30 degrees, 256 pixels on white. Every view but the input against "
+            "the truth, and every view against the next one.",
             "settings": settings,
         },
         "system": {
