@@ -40,6 +40,11 @@ TABLE = {
     "resources": Row(),
     "machine": Row(),
     "yaml_files": Row("errors", "yaml"),
+    # Weights of other people's, read as data by whoever has a network.
+    "untrusted": Row(),
+    "pickles": Row(),
+    "torch_files": Row("errors pickles untrusted", "torch"),
+    "clip_names": Row("", "torch"),
     # Weights, only ever on request; files appear by the rules of outputs.
     "downloads": Row("errors outputs"),
     "trajectory_files": Row("errors geometry", "numpy"),
@@ -55,16 +60,17 @@ TABLE = {
         "carvekit cv2 onnxruntime pillow_heif torch",
     ),
     "zero123": Row(
-        "errors geometry resources yaml_files",
+        "clip_names errors geometry pickles resources torch_files untrusted yaml_files",
         "torch",
         "diffusers transformers safetensors huggingface_hub taming",
     ),
     "outputs": Row("errors geometry views", "numpy PIL", "torch imageio_ffmpeg"),
     # Views of any system, so no pipeline and no model; its networks are its own. Jinja2 writes the report.
     "evaluation": Row(
-        "downloads errors outputs resources views",
-        "numpy torch PIL",
-        "cv2 jinja2 markupsafe safetensors torchmetrics",
+        "clip_names downloads errors geometry machine outputs pickles resources torch_files untrusted views "
+        "yaml_files",
+        "numpy torch PIL pytorch_lightning",
+        "cv2 embreex jinja2 markupsafe safetensors scipy transformers",
     ),
     "datasets": Row("errors geometry outputs preprocessing", "numpy PIL", "trimesh embreex"),
     # The wiring.
@@ -73,9 +79,14 @@ TABLE = {
     "pipeline": Row(
         "conditioning config errors fusion geometry preprocessing solvers views zero123", "torch", "numpy"
     ),
+    # A protocol and data, and a pipeline or predictions.
+    "benchmark": Row(
+        "__init__ conditioning config datasets errors evaluation geometry pipeline preprocessing",
+        "numpy torch PIL",
+    ),
     "cli": Row(
-        "__init__ conditioning config datasets downloads errors evaluation fusion geometry machine outputs "
-        "pipeline preprocessing trajectory_files views zero123",
+        "__init__ benchmark conditioning config datasets downloads errors evaluation fusion geometry machine "
+        "outputs pipeline preprocessing resources trajectory_files views zero123",
         "typer rich numpy PIL",
         "packaging torch imageio_ffmpeg",
     ),
@@ -250,7 +261,9 @@ def test_importing_viewfusion_imports_nothing_heavy():
         ("export", "--help"),
         ("preprocess", "--help"),
         ("render-object", "--help"),
+        ("dataset", "check", "--help"),
         ("compare", "--help"),
+        ("dataset", "prepare", "gso", "--help"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments):

@@ -80,8 +80,8 @@ def test_reference_departs_where_the_released_code_does():
 
 def test_the_defaults_are_the_methods():
     assert Config().rules() == FusionRules()
-    fusion = FusionConfig(90.0, 0.2, 0.7, "pi")
-    assert Config(fusion=fusion).rules() == FusionRules(math.pi / 2, 0.2, 0.7, "pi")
+    fusion = FusionConfig(90.0, 0.2, 0.7, "pi", "stochastic")
+    assert Config(fusion=fusion).rules() == FusionRules(math.pi / 2, 0.2, 0.7, "pi", "stochastic")
 
 
 def test_a_config_is_json():
@@ -184,6 +184,10 @@ def test_values_of_another_type_are_refused(override, words):
         ("fusion.reference_temperature=-1", "fusion.reference_temperature must be more than 0"),
         ("fusion.reference_temperature=nan", "fusion.reference_temperature must be a finite number"),
         ("fusion.weight_form=mean", "fusion.weight_form must be one of max, pi"),
+        (
+            "fusion.variant=stocastic",
+            "fusion.variant must be one of viewfusion, .* did you mean 'stochastic'",
+        ),
     ],
 )
 def test_impossible_values_are_refused(override, words):

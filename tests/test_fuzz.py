@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import re
 import signal
 import struct
@@ -37,9 +38,10 @@ from PIL import Image, ImageCms
 from safetensors.torch import save
 
 from viewfusion.config import Config, load_config
-from viewfusion.datasets import Renderer, read_mesh
+from viewfusion.datasets import DatasetObject, Renderer, open_dataset, read_mesh
+from viewfusion.datasets.archives import archived_files
 from viewfusion.errors import ViewFusionError
-from viewfusion.geometry import Pose
+from viewfusion.geometry import Pose, camera_to_world, opengl_to_colmap
 from viewfusion.preprocessing import PreparedImage, prepare_image
 from viewfusion.preprocessing.segmenters import onnx
 from viewfusion.resources import resource_folder
@@ -238,6 +240,19 @@ def stls() -> list[bytes]:
     return [test_meshes.stl(np.array(sides)), f"solid a\n{facet}endsolid a\n".encode()]
 
 
+def zips() -> list[bytes]:
+    """A small model, packed in both ways, once with a comment."""
+    files = []
+    for method, comment in ((zipfile.ZIP_DEFLATED, b""), (zipfile.ZIP_STORED, b"words")):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", method) as archive:
+            archive.writestr("a/meshes/model.obj", test_meshes.triangle("1 0 0", "0 1 0", "0 0 1"))
+            archive.writestr("a/meshes/model.mtl", "newmtl a")
+            archive.comment = comment
+        files.append(buffer.getvalue())
+    return files
+
+
 def render_mesh(path: Path) -> np.ndarray:
     """The mesh, and a small picture of it: what is read is fit for the ray caster."""
     return Renderer(read_mesh(path)).render(Pose(0.5, 0.5, 1.5), 8, supersample=1)
@@ -270,6 +285,46 @@ def original_state() -> dict[str, torch.Tensor]:
         "transformer.resblocks.0.mlp.c_fc.weight": (128, 64),
     }
     return {clip + name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+
+
+VIEW = Pose.from_degrees(40, 30, 1.5)
+
+
+def angles() -> list[bytes]:
+    """angles.json of one view."""
+    entry = {"azimuth": VIEW.azimuth, "polar": VIEW.polar, "radius": VIEW.radius}
+    return [json.dumps(content).encode() for content in ([entry], [list(entry.values())])]
+
+
+def transforms() -> list[bytes]:
+    """transforms.json of one view, with either way to say the lens."""
+    frame = {"file_path": "000.png", "transform_matrix": camera_to_world(VIEW).tolist()}
+    lenses: tuple[dict[str, Any], ...] = ({"camera_angle_x": 0.8}, {"fl_x": 280.0, "w": 256, "h": 256})
+    return [json.dumps({**lens, "frames": [frame]}, indent=1).encode() for lens in lenses]
+
+
+def metas() -> list[bytes]:
+    """meta.pkl of one view in every protocol."""
+    matrix = opengl_to_colmap(camera_to_world(VIEW))[:3]
+    content = ([[280, 0, 128], [0, 280, 128], [0, 0, 1]], *([x] for x in (VIEW.azimuth, VIEW.elevation, 1.5)))
+    arrays = tuple(np.array(each, np.float32) for each in (*content, [matrix]))
+    return [pickle.dumps(arrays, protocol=protocol) for protocol in (2, 3, 4, 5)]
+
+
+def extrinsics() -> list[bytes]:
+    """000.npy, a camera in Blender's axes."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.linalg.inv(camera_to_world(VIEW))[:3])
+    return [buffer.getvalue()]
+
+
+def read_object(path: Path) -> DatasetObject:
+    """The object that the folder of ``path`` is; its picture is there and is not opened."""
+    layouts = {"angles.json": "viewfusion", "transforms.json": "nerfstudio", "meta.pkl": "syncdreamer"}
+    dataset = open_dataset(path.parent, layouts.get(path.name, "objaverse"))
+    for problem in dataset.problems:
+        raise ViewFusionError(problem.what)
+    return dataset.objects[0]
 
 
 @dataclass(frozen=True)
@@ -336,6 +391,11 @@ READERS = {
     "GLB": Reader(500, "a.glb", glbs, render_mesh, np.ndarray, words=JSON),
     "PLY": Reader(300, "a.ply", plys, render_mesh, np.ndarray, words=NUMBERS),
     "ONNX": Reader(600, "u2netp.onnx", onnx_models, look_through, np.ndarray),
+    "angles.json": Reader(300, "angles.json", angles, read_object, DatasetObject, words=JSON),
+    "transforms.json": Reader(300, "transforms.json", transforms, read_object, DatasetObject, words=JSON),
+    "meta.pkl": Reader(800, "meta.pkl", metas, read_object, DatasetObject, words=OPCODES),
+    "npy": Reader(300, "000.npy", extrinsics, read_object, DatasetObject),
+    "ZIP": Reader(600, "a.zip", zips, archived_files, list),
     "STL": Reader(200, "a.stl", stls, render_mesh, np.ndarray, words=NUMBERS),
 }
 
@@ -448,8 +508,8 @@ def fuzz(kind: str, folder: Path, numbers: range) -> dict[str, int]:
     """Read mutants of a kind; how many were read and how many refused."""
     reader, counts = READERS[kind], {"read": 0, "refused": 0}
     path = folder / reader.name
-    beside = {"config.json": configs()[0], "model.safetensors": tensors()[0]}
-    for name, data in beside.items():  # what a checkpoint folder needs
+    beside = {"config.json": configs()[0], "model.safetensors": tensors()[0], "000.png": b""}
+    for name, data in beside.items():  # what the folders of checkpoints and of objects need
         (folder / name).write_bytes(data)
     path.write_bytes(mutant(reader, 0))
     with suppress(ViewFusionError):

@@ -8,30 +8,38 @@ import torch
 from test_lpips import crop
 
 from viewfusion.evaluation.metrics import resized, sift_matches, sift_matches_around, unit_images
-from viewfusion.evaluation.metrics.matches import count_matches
+from viewfusion.evaluation.metrics.matches import Points, described, matched
 
 
-def points(*lengths: float) -> np.ndarray:
+def points(*lengths: float) -> Points:
     """Descriptors, each at one of ``lengths`` from the origin."""
     found = np.zeros((len(lengths), 128), np.float32)
     found[:, 0] = lengths
-    return found
+    return Points(np.zeros((len(lengths), 2)), found)
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "count"),
+    ("ours", "theirs", "pairs"),
     [
-        (points(0), points(2.9, 4), 1),
-        (points(0), points(3, 4), 0),  # exactly at the ratio is not below it
-        (points(0), points(4, 9, 2), 1),
-        (points(0, 0, 26), points(1, 50), 2),  # two may share one; to the third both are about as near
-        (points(0), points(1), 0),  # no second best
-        (points(0), points(), 0),
-        (points(), points(1, 2), 0),
+        (points(0), points(2.9, 4), [(0, 0)]),
+        (points(0), points(3, 4), []),  # exactly at the ratio is not below it
+        (points(0), points(4, 9, 2), [(0, 2)]),
+        (points(0, 0, 26), points(1, 50), [(0, 0), (1, 0)]),  # two may share one; the third is between both
+        (points(0), points(1), []),  # no second best
+        (points(0), points(), []),
+        (points(), points(1, 2), []),
     ],
 )
-def test_the_ratio_test_by_hand(ours, theirs, count):
-    assert count_matches(ours, theirs) == count
+def test_the_ratio_test_by_hand(ours, theirs, pairs):
+    assert [tuple(pair) for pair in matched(ours, theirs)] == pairs
+
+
+def test_points_lie_where_they_are():
+    """A soft spot in the middle of a pixel, whose first corner is (0, 0); OpenCV is off by a quarter."""
+    x = torch.arange(64) + 0.5
+    spot = 1 - (-((x - 40.5) ** 2 + (x[:, None] - 20.5) ** 2) / 18).exp()
+    (found,) = described(spot.expand(1, 3, 64, 64), 64)
+    assert np.abs(found.places - (40.5, 20.5)).max(1).min() < 0.3
 
 
 @pytest.fixture(scope="module")

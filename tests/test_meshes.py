@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from viewfusion.datasets import fit_scale, read_mesh
+from viewfusion.datasets import fit_scale, read_mesh, read_triangles
 from viewfusion.datasets.mesh_files import MAX_FACES
 from viewfusion.errors import ViewFusionError
 
@@ -483,3 +483,52 @@ def test_a_missing_package_is_named_with_its_remedy(tmp_path, monkeypatch):
         ViewFusionError, match=r"needs trimesh and embreex .*pip install 'viewfusion\[render\]'"
     ):
         read_mesh(write_cube(tmp_path))
+
+
+# Surfaces to measure
+
+
+def test_triangles_keep_the_coordinates_of_the_file(tmp_path):
+    """Read to be rendered they are centred and scaled; read to be measured they are where they are."""
+    path = write_cube(tmp_path, corners=CORNERS * 6 + (10, -20, 30))
+    vertices, faces = read_triangles(path, "z")
+    assert (vertices.dtype, faces.dtype, faces.shape) == (np.float64, np.int64, (12, 3))
+    assert (vertices.min(axis=0).tolist(), vertices.max(axis=0).tolist()) == ([7, -23, 27], [13, -17, 33])
+    upright, _ = read_triangles(path)  # OBJ: y is up, and what was z comes towards -y
+    assert (upright.min(axis=0).tolist(), upright.max(axis=0).tolist()) == ([7, -33, -23], [13, -27, -17])
+
+
+def test_triangles_of_every_instance_are_read_without_pictures(tmp_path):
+    header, binary = quad_gltf(b"no picture")
+    header["nodes"] = [{"mesh": 0}, {"mesh": 0, "translation": [5, 0, 0]}]
+    header["scenes"] = [{"nodes": [0, 1]}]
+    path = tmp_path / "quads.glb"
+    path.write_bytes(glb(header, binary))
+    vertices, faces = read_triangles(path)
+    assert len(faces) == 4
+    assert vertices[faces].min(axis=(0, 1)).tolist() == [0, -0.5, -0.5]
+    assert vertices[faces].max(axis=(0, 1)).tolist() == [5, 0.5, 0.5]
+
+
+def test_triangles_are_refused_in_one_line_that_names_the_file(tmp_path):
+    points = tmp_path / "points.obj"
+    points.write_text(lines("v", CORNERS))
+    garbage = tmp_path / "garbage.ply"
+    garbage.write_bytes(b"ply\n" + bytes(100))
+    for path, words in (
+        (points, "points.obj: holds no faces"),
+        (garbage, "garbage.ply: cannot be read"),
+        (tmp_path / "none.stl", "none.stl: no such file"),
+        (tmp_path / "none.txt", "none.txt: no such file"),
+    ):
+        with pytest.raises(ViewFusionError, match=words):
+            read_triangles(path)
+    with pytest.raises(ViewFusionError, match="up must be one of auto, y, z, got 'x'"):
+        read_triangles(points, "x")
+
+
+def test_numbers_that_are_not_finite_are_left_to_whoever_measures(tmp_path):
+    path = tmp_path / "broken.stl"
+    path.write_bytes(stl(np.array([QUAD[:3], QUAD[1:]]) * np.array([1, 1, np.inf])))
+    vertices, faces = read_triangles(path)
+    assert not np.isfinite(vertices[faces]).all()

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.metrics import (
@@ -38,6 +39,12 @@ def test_psnr_by_hand():
     assert psnr(images, truth).tolist() == pytest.approx([20, 10 * math.log10(8), math.inf], abs=1e-4)
 
 
+def test_psnr_agrees_with_torchmetrics():
+    images, truth = noise(3, 3, 9, 7), noise(3, 3, 9, 7, seed=1)
+    theirs = [peak_signal_noise_ratio(a, b, data_range=1.0) for a, b in zip(images, truth, strict=True)]
+    assert psnr(images, truth).tolist() == pytest.approx([float(each) for each in theirs], abs=1e-5)
+
+
 def ssim_by_numpy(a: np.ndarray, b: np.ndarray) -> float:
     """Of two (H, W): Wang et al. (2004), window by window in double precision."""
     offsets = np.arange(11) - 5.0
@@ -62,6 +69,43 @@ def test_ssim_is_the_mean_over_whole_windows_and_colours():
         for x, y in zip(images.double().numpy(), truth.double().numpy(), strict=True)
     ]
     assert ssim(images, truth).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def alike() -> tuple[torch.Tensor, torch.Tensor]:
+    """Noise of a narrow range with a little more noise, over white in part; and the same over itself."""
+    images = 0.2 + 0.5 * noise(2, 3, 40, 32)
+    truth = (images + 0.1 * noise(2, 3, 40, 32, seed=1)).clamp(0, 1)
+    images[1, :, :20], truth[1, :, :17] = 1, 1
+    return images, truth
+
+
+@pytest.mark.parametrize("data_range", [1.0, 0.5, None])
+def test_ssim_agrees_with_torchmetrics(alike, data_range):
+    """Which averages the borders too, and is right in double precision only; one picture at a time."""
+    pairs = [(a[None].double(), b[None].double()) for a, b in zip(*alike, strict=True)]
+    theirs = [
+        structural_similarity_index_measure(a, b, data_range=data_range, return_full_image=True)
+        for a, b in pairs
+    ]
+    everywhere = [float(mean) for mean, _ in theirs]
+    inside = [float(full[..., 5:-5, 5:-5].mean()) for _, full in theirs]
+    assert ssim(*alike, data_range, borders=True).tolist() == pytest.approx(everywhere, abs=1e-6)
+    assert ssim(*alike, data_range).tolist() == pytest.approx(inside, abs=1e-6)
+    assert abs(everywhere[1] - inside[1]) > 1e-3  # it matters
+
+
+def test_the_range_of_ssim_is_the_larger_of_a_pair():
+    images, truth = 0.2 + 0.2 * noise(2, 3, 16, 16), 0.1 + 0.4 * noise(2, 3, 16, 16, seed=1)
+    truth[1] = images[1]
+    spans = [float(max(each.max() - each.min() for each in pair)) for pair in zip(images, truth, strict=True)]
+    each = [float(ssim(images[i : i + 1], truth[i : i + 1], spans[i])) for i in (0, 1)]
+    assert ssim(images, truth, None).tolist() == pytest.approx(each)
+    assert spans[0] > 1.5 * spans[1]
+    flat = torch.full((1, 3, 16, 16), 0.5)
+    assert math.isnan(ssim(flat, flat, None))
+    with pytest.raises(ViewFusionError, match="data_range above 0 or None, got 0"):
+        ssim(flat, flat, 0.0)
 
 
 def test_ssim_in_closed_form():
@@ -135,17 +179,10 @@ def test_what_would_give_a_meaningless_number_is_refused(metric, images, words):
     assert words in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("metric", "module", "command"),
-    [
-        (ssim, "torchmetrics.functional.image", "torchmetrics"),
-        (sift_matches, "cv2", "opencv-python-headless"),
-    ],
-)
-def test_a_package_that_is_missing_is_named(metric, module, command, monkeypatch):
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ViewFusionError, match=f"run `pip install {command}`"):
-        metric(GOOD, GOOD)
+def test_a_package_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(ViewFusionError, match="run `pip install opencv-python-headless`"):
+        sift_matches(GOOD, GOOD)
 
 
 def test_other_pictures_are_refused():

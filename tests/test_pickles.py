@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from viewfusion.errors import ViewFusionError
+from viewfusion.pickles import SOMETHING, TensorRecord, UnsafePickleError, read_pickle
 from viewfusion.zero123.lightning import read_state_dict
-from viewfusion.zero123.pickles import SOMETHING, TensorRecord, UnsafePickleError, read_pickle
 
 # --- an assembler for pickles no pickler would write ------------------------------------------------
 

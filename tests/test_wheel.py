@@ -108,8 +108,12 @@ def test_the_wheel_holds_the_package_its_data_and_nothing_else(checkout, wheel):
     package = {name for name in listed(checkout / "viewfusion", below=checkout) if name.endswith(kinds)}
     assert "viewfusion/evaluation/report/page.html.j2" in package
     data = listed(checkout / "configs", checkout / "zero123_ckpts/zero123-nano", below=checkout)
-    data |= {"zero123_ckpts/README.md"}
-    assert {"configs/balanced.yaml", "zero123_ckpts/zero123-nano/config.json"} <= data
+    data |= {"zero123_ckpts/README.md"} | listed(checkout / "data/benchmark", below=checkout / "data")
+    assert {
+        "configs/balanced.yaml",
+        "zero123_ckpts/zero123-nano/config.json",
+        "benchmark/mug/angles.json",
+    } <= data
     assert names == package | {f"viewfusion/_data/{name}" for name in data}
     assert meta >= {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
 

@@ -27,11 +27,12 @@ import numpy as np
 import torch
 from torch.serialization import set_default_mmap_options, skip_data
 
+from viewfusion.clip_names import CLIP_LAYERS, CLIP_NAMES
 from viewfusion.outputs.files import atomic_path
 from viewfusion.yaml_files import read_yaml
 from viewfusion.zero123 import Zero123
 from viewfusion.zero123.ldm_configs import FULL_SIZE, ldm_config
-from viewfusion.zero123.ldm_keys import CLIP, CLIP_LAYERS, CLIP_NAMES, UNET, VAE
+from viewfusion.zero123.ldm_keys import CLIP, UNET, VAE
 from viewfusion.zero123.pages import release
 from viewfusion.zero123.weights import meta_model
 

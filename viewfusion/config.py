@@ -48,6 +48,7 @@ class FusionConfig:
     input_temperature: float = 0.5
     reference_temperature: float = 1.0
     weight_form: str = "max"
+    variant: str = "viewfusion"
 
 
 @dataclass
@@ -63,7 +64,7 @@ class Config:
 
     def validate(self) -> None:
         """Raise :class:`ViewFusionError` for the first value that cannot work, naming it."""
-        from viewfusion.fusion import NOISE_SHARING, WEIGHT_FORMS
+        from viewfusion.fusion import NOISE_SHARING, VARIANTS, WEIGHT_FORMS
 
         _check_types(self)
         sampling, fusion = self.sampling, self.fusion
@@ -90,6 +91,7 @@ class Config:
             _need(getattr(fusion, name) > 0, f"fusion.{name}", getattr(fusion, name), "more than 0")
         _choice("sampling.noise", sampling.noise, NOISE_SHARING)
         _choice("fusion.weight_form", fusion.weight_form, WEIGHT_FORMS)
+        _choice("fusion.variant", fusion.variant, VARIANTS)
 
     def _validate_solver(self) -> None:
         """What hangs together about the solver, as far as it is chosen."""
@@ -127,6 +129,7 @@ class Config:
             fusion.input_temperature,
             fusion.reference_temperature,
             fusion.weight_form,
+            fusion.variant,
         )
 
     def trajectory(self) -> Trajectory:

@@ -128,6 +128,8 @@ def address_chunks(address: str, on_bytes: OnBytes | None = None) -> Iterator[by
                 if on_bytes:
                     on_bytes(come, total)
                 yield chunk
+            if total is not None and come < total:
+                raise OSError(f"it ended after {come:,} of {total:,} bytes")
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise ViewFusionError(

@@ -20,10 +20,13 @@ from viewfusion.config import Config, changed, load_config
 from viewfusion.errors import ViewFusionError
 from viewfusion.fusion import (
     Conditions,
-    FusedDenoiser,
     NoiseSource,
     Target,
     ViewNoise,
+    fuse,
+    latent_rows,
+    make_denoiser,
+    predictions_a_step,
     sample,
     schedule,
     view_generator,
@@ -43,7 +46,8 @@ OnStep = Callable[[int, int, int, int], None]
 
 OnStepEnd = Callable[[Any, int, torch.Tensor, dict[str, Any]], "dict[str, Any] | None"]
 """As in diffusers: ``(pipeline, step of the view from 0, timestep, {"latents", "view"})``; the returned
-dictionary's "latents", if any, are gone on with."""
+dictionary's "latents", if any, are gone on with. They are (1, 4, h, w); with the variant "averaged-outputs"
+there is a row for each reference."""
 
 
 class ViewFusionPipeline:
@@ -187,9 +191,8 @@ class ViewFusionPipeline:
             memory: of a run with the same photo, which is then encoded once for both.
         """
         config = config or load_config()
-        # "fast" whatever suits the checkpoint: where it states nothing that would be 50 steps a view. As no
-        # view made is as near to another as the window, the photo is the only reference.
-        quick, prepared = changed(load_config("fast"), window_deg=1.0), self.prepare(image)
+        # "fast" whatever suits the checkpoint: where it states nothing that would be 50 steps a view.
+        quick, prepared = changed(load_config("fast"), variant="zero123"), self.prepare(image)
         rows = 0
 
         def make_views(source: Pose, targets: Sequence[Pose]) -> list[np.ndarray]:
@@ -220,7 +223,8 @@ class ViewFusionPipeline:
         Args:
             image: as in :meth:`__call__`; for several posed inputs a list, in the trajectory's order.
             finished: latents (4, h, w) of views made by an earlier run; they are decoded, not made again.
-            noise: a source of noise per target; default: :class:`ViewNoise` of (``config.seed``, view).
+            noise: a source of noise per target, of :func:`latent_rows` rows; default: :class:`ViewNoise` of
+                (``config.seed``, view).
             memory: of an earlier call with the same inputs, whose encodings are then not made again.
             on_step: see :data:`OnStep`.
             callback_on_step_end: see :data:`OnStepEnd`.
@@ -269,9 +273,15 @@ class ViewFusionPipeline:
             sampling.spacing,
             sampling.leap_sigma,
         )
-        denoiser = FusedDenoiser(self._predict_noise, conditions, sampling.guidance_scale)
+        # What a variant draws is drawn apart from the noise, which is the same in all of them.
+        generator = view_generator(config.seed, target.view, 1)
+        denoiser = make_denoiser(
+            config.fusion.variant, self._predict_noise, conditions, sampling.guidance_scale, generator
+        )
         steps = len(scheduler.timesteps)
         latents = sample(denoiser, scheduler, noise, sampling.eta, partial(listeners, steps))
+        if len(latents) > 1:
+            latents = fuse(latents, torch.tensor(target.weights))
         seconds = time.perf_counter() - started
         return latents, ViewRecord(target.references, target.weights, steps, denoiser.evaluations, seconds)
 
@@ -281,12 +291,15 @@ class ViewFusionPipeline:
         return predicted.float()
 
     def _noise(self, target: Target, config: Config) -> ViewNoise:
+        variant, references = config.fusion.variant, len(target.references)
         return ViewNoise(
             view_generator(config.seed, target.view),
             self.model.latent_shape,
-            target.weights,
+            # Of one prediction there is one noise, however many references it has.
+            target.weights if predictions_a_step(variant, references) > 1 else (1.0,),
             config.sampling.noise,
             self.model.device,
+            rows=latent_rows(variant, references),
         )
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
 
+_IN_CHECKOUT = {"benchmark": "data/benchmark"}
+"""Those that lie deeper in a checkout."""
+
 
 def resource_folder(name: str) -> Path:
-    """The folder ``name`` ("configs", "zero123_ckpts"): of the checkout, or inside the installed package."""
+    """The folder "configs", "zero123_ckpts" or "benchmark": of the checkout, or in the installed package."""
     installed = _PACKAGE / "_data" / name
-    return installed if installed.is_dir() else _PACKAGE.parent / name
+    return installed if installed.is_dir() else _PACKAGE.parent / _IN_CHECKOUT.get(name, name)
 
 
 def cache_folder() -> Path:

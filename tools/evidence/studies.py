@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from viewfusion.config import Config, changed
-from viewfusion.fusion import schedule
+from viewfusion.fusion import evaluations_a_step, schedule
 
 MAKE_NOTHING = ("truth", "repeated", "colour")
 
@@ -43,19 +43,15 @@ class Study:
 
 
 def alone(config: Config) -> Config:
-    """Independent sampling: every view from the input only, with the noise it would have had.
-
-    No generated view lies within a window of less than the step of the ring, and then the input's weight
-    is 1.
-    """
-    return changed(config, window_deg=180 / config.views)
+    """Independent sampling: every view from the input only, with the noise it would have had."""
+    return changed(config, variant="zero123")
 
 
 def rows_a_step(config: Config) -> int:
-    """Network evaluations of one solver step of all views: a row for each reference and an unconditional."""
-    unconditional = int(config.sampling.guidance_scale != 1)
+    """Network evaluations of one solver step of all views."""
+    variant, guided = config.fusion.variant, config.sampling.guidance_scale != 1
     targets = schedule(config.trajectory(), config.rules())
-    return sum(len(target.references) + unconditional for target in targets)
+    return sum(evaluations_a_step(variant, len(target.references), guided) for target in targets)
 
 
 def alone_at_the_cost(config: Config) -> Config:

@@ -8,6 +8,7 @@ nobody reads what is printed.
 from __future__ import annotations
 
 import sys
+import textwrap
 import warnings
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -16,9 +17,40 @@ import typer
 
 from viewfusion.errors import ViewFusionError, ViewFusionWarning
 
-from . import checkpoints, metrics, segmenters
+from . import checkpoints, dataset, metrics, segmenters
 from .batch import BatchError
 from .caches import keep_caches_together
+from .options import (
+    Box,
+    Checkpoint,
+    ClipWeights,
+    Device,
+    Devices,
+    DryRun,
+    Elevation,
+    Force,
+    FrameFraction,
+    Framing,
+    Inputs,
+    InputViews,
+    Layout,
+    Mask,
+    MeshUp,
+    ModelConfig,
+    Nodes,
+    Out,
+    Point,
+    Preset,
+    Protocol,
+    RunOut,
+    Seed,
+    Segmenter,
+    Strategy,
+    Sweep,
+    TrajectoryFile,
+    Views,
+    Without,
+)
 from .photos import split_settings
 from .signals import stopping_kindly, stopping_on_signals
 from .streams import orderly_streams
@@ -33,70 +65,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Inputs = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="IMG... [KEY=VALUE...]",
-        help="Photos, folders of photos or quoted patterns, and settings such as sampling.eta=0.",
-    ),
-]
-Checkpoint = Annotated[
-    str, typer.Option(help="A name (see `viewfusion checkpoints list`), a folder or a file.")
-]
-ModelConfig = Annotated[
-    Path | None, typer.Option("--config", help="The YAML that came with an original .ckpt.")
-]
 app.add_typer(checkpoints.app, name="checkpoints")
+app.add_typer(dataset.app, name="dataset")
 app.add_typer(metrics.app, name="metrics")
 app.add_typer(segmenters.app, name="segmenters")
-
-Preset = Annotated[
-    str | None,
-    typer.Option(help="fast, balanced, reference, or a YAML file.  [default: what suits the checkpoint]"),
-]
-Views = Annotated[int | None, typer.Option(help="How many views, the input among them.  [default: 16]")]
-Elevation = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DEGREES|auto",
-        help="Camera height over the horizon in the photo; auto estimates it.  [default: 30]",
-    ),
-]
-TrajectoryFile = Annotated[
-    Path | None,
-    typer.Option("--trajectory", help="Views from a CSV or JSON of poses, or nerfstudio's transforms.json."),
-]
-Sweep = Annotated[
-    tuple[float, float] | None,
-    typer.Option(
-        "--elevation-sweep-deg",
-        metavar="MIN MAX",
-        help="Rise from MIN to MAX at the input's azimuth instead.",
-    ),
-]
-Seed = Annotated[int | None, typer.Option(help="Same seed, same pictures.  [default: 0]")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-Segmenter = Annotated[
-    str, typer.Option(help="Who finds the object: auto, plain, grabcut, u2net, ... or an ONNX file.")
-]
-Mask = Annotated[Path | None, typer.Option(help="A picture of the photo's size, light where the object is.")]
-Point = Annotated[
-    str | None, typer.Option(metavar="X,Y", help="A point on the object, in pixels of the upright photo.")
-]
-Box = Annotated[
-    str | None, typer.Option(metavar="LEFT,TOP,RIGHT,BOTTOM", help="A box around the object, in pixels too.")
-]
-FrameFraction = Annotated[
-    float | None, typer.Option(help="The object's side as a share of the frame's.  [default: 0.72]")
-]
-Framing = Annotated[str, typer.Option(help="Which side: longest, as models are trained, or width.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Only prepare the photos and show what the model would see.")
-]
-Out = Annotated[Path, typer.Option(help="One folder per photo is made below this one.")]
-Force = Annotated[
-    bool, typer.Option("--force", help="Start anew where a folder is another run's; only its files go.")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -322,6 +294,94 @@ def render_object(
     )  # fmt: skip
     with stopping_kindly("objects"):
         render_objects(meshes, out, options)
+
+
+@app.command()
+def benchmark(
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE...]", help="Settings such as seed=1.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The dataset.  [default: the objects that ship with viewfusion]")
+    ] = None,
+    protocol: Protocol = "viewfusion-embedded",
+    checkpoint: Checkpoint = "zero123-nano",
+    model_config: ModelConfig = None,
+    family: checkpoints.FamilyName = None,
+    preset: Preset = None,
+    variants: Annotated[
+        str | None, typer.Option(help="Of the method, separated by commas, or all: a run for each.")
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE,VALUE...", help="A run for each value; may be given several times."),
+    ] = None,
+    layout: Layout = "auto",
+    inputs: InputViews = None,
+    without: Without = "",
+    clip: ClipWeights = None,
+    device: Device = "auto",
+    devices: Devices = "auto",
+    num_nodes: Nodes = 1,
+    strategy: Strategy = "auto",
+    out: RunOut = Path("benchmark"),
+) -> None:
+    """Make the views of every object of a dataset, score them, and write a report."""
+    from .bench import Scoring
+    from .benchmark import Network
+    from .benchmark import benchmark as run
+
+    network = Network(checkpoint, model_config, family, preset, settings or (), variants, sweep or ())
+    scoring = Scoring(protocol, layout, inputs, without, clip, (device, devices, num_nodes, strategy), out)
+    with stopping_kindly("objects"):
+        run(data, network, scoring)
+
+
+@app.command()
+def evaluate(
+    pred: Annotated[Path, typer.Option(help="What some system made, in any layout that can be read.")],
+    ref: Annotated[
+        Path | None, typer.Option(help="The true views, or meshes; a spin's consistency needs none.")
+    ] = None,
+    protocol: Protocol = "viewfusion-embedded",
+    pred_layout: Annotated[str, typer.Option(help="Of --pred, if it is not told apart by itself.")] = "auto",
+    ref_layout: Annotated[str, typer.Option(help="Of --ref.")] = "auto",
+    resize: Annotated[
+        bool, typer.Option("--resize", help="Predictions of another size than the protocol's, too.")
+    ] = False,
+    pred_up: MeshUp = "auto",
+    ref_up: MeshUp = "auto",
+    turns: Annotated[
+        Path | None, typer.Option(help="JSON {object: degrees} that a protocol of meshes turns by.")
+    ] = None,
+    inputs: InputViews = None,
+    without: Without = "",
+    clip: ClipWeights = None,
+    device: Device = "auto",
+    devices: Devices = "auto",
+    num_nodes: Nodes = 1,
+    strategy: Strategy = "auto",
+    out: RunOut = Path("evaluation"),
+) -> None:
+    """Score what any system made against the truth, and write a report."""
+    from .bench import Scoring
+    from .evaluate import Predictions, Reference
+    from .evaluate import evaluate as run
+
+    scoring = Scoring(
+        protocol, ref_layout, inputs, without, clip, (device, devices, num_nodes, strategy), out
+    )
+    with stopping_kindly("objects"):
+        run(Predictions(pred, pred_layout, resize, pred_up), Reference(ref, ref_up, turns), scoring)
+
+
+@app.command()
+def protocols() -> None:
+    """Show the protocols that come with viewfusion: what each one's numbers mean."""
+    from viewfusion.evaluation.protocols import load_protocol, protocol_names
+
+    for name in protocol_names():
+        typer.echo(f"{name}\n{textwrap.indent(textwrap.fill(load_protocol(name).about.strip(), 96), '    ')}")
 
 
 @app.command()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
@@ -18,6 +20,7 @@ from rich.progress import (
 from viewfusion.errors import printable
 
 if TYPE_CHECKING:
+    from viewfusion.evaluation.items import Item
     from viewfusion.fusion import Target
     from viewfusion.views import View
 
@@ -41,18 +44,49 @@ def counting_bar(console: Console) -> Progress:
     )
 
 
+class BytesBar:
+    """How much of a file at an address has come, on a terminal."""
+
+    def __init__(self, name: str) -> None:
+        console = Console(stderr=True)
+        columns = TextColumn("{task.description}", markup=False), DownloadColumn(), TimeRemainingColumn()
+        self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.task = self.bar.add_task(printable(name), total=None)
+
+    def __enter__(self) -> BytesBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def on_bytes(self, come: int, total: int | None) -> None:
+        """See :data:`viewfusion.downloads.OnBytes`."""
+        self.bar.start()  # not before: pip draws a bar of its own
+        self.bar.update(self.task, completed=come, total=total)
+
+
 class SpinProgress:
-    """A bar that advances with the work done: a step of a target with N references costs N + 1.
+    """A bar that advances with the work done: a step of a target with N references costs N + 1, or what the
+    variant takes.
 
     Counting views instead would promise too little time early, when references are few. Where there is
     no terminal, one line per finished view.
     """
 
     def __init__(
-        self, console: Console, name: str, targets: Sequence[Target], finished: Collection[int]
+        self,
+        console: Console,
+        name: str,
+        targets: Sequence[Target],
+        finished: Collection[int],
+        variant: str = "viewfusion",
     ) -> None:
+        from viewfusion.fusion import evaluations_a_step
+
         self.console, self.targets = console, targets
-        self.costs = [len(t.references) + 1 if t.view not in finished else 0 for t in targets]
+        self.costs = [
+            evaluations_a_step(variant, len(t.references)) if t.view not in finished else 0 for t in targets
+        ]
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -90,3 +124,51 @@ class SpinProgress:
                 f"{view.record.network_evaluations} evaluations, {view.record.seconds:.1f} s",
                 soft_wrap=True,
             )
+
+
+class ObjectsProgress:
+    """A bar over objects, whoever does them, with how many are done a minute and the views of the one in
+    hand here. Where there is no terminal, a line whenever an object is done."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console, self._told = console, -1
+        self._begun: tuple[float, int] | None = None
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("objects, {task.fields[pace]}left:"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+            speed_estimate_period=600,
+        )
+        self._task = self._bar.add_task("", total=total, pace="")
+
+    def __enter__(self) -> ObjectsProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """The bar goes away; a second call does nothing."""
+        self._bar.stop()
+
+    def on_objects(self, done: int, total: int) -> None:
+        """So many objects are done."""
+        now = time.monotonic()
+        self._begun = self._begun or (now, done)
+        since, before = self._begun
+        a_minute = 60 * (done - before) / (now - since) if done > before else 0
+        pace = f"{a_minute:.1f} a minute, " if a_minute else ""
+        self._bar.update(self._task, completed=done, total=total, pace=pace)
+        if not self._console.is_terminal and done != self._told:
+            self._told = done
+            self._console.print(f"{done} of {total} objects done {pace.rstrip(', ')}".rstrip())
+
+    def on_view(self, item: Item, done: int, total: int) -> None:
+        """So many views of the object in hand are made."""
+        self._bar.update(self._task, description=printable(f"{item.name}, view {done}/{total}"))

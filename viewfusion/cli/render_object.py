@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -54,32 +54,68 @@ class Options:
     name_by: str
 
 
+@dataclass(frozen=True)
+class Source:
+    """A mesh to render.
+
+    Args:
+        name: what messages call it.
+        identify: what tells it from others, for the record.
+        read: opens it.
+    """
+
+    name: str
+    identify: Callable[[], dict[str, str]]
+    read: Callable[[], Mesh]
+
+
 def render_objects(inputs: Sequence[str], out: Path, options: Options) -> None:
     """Render every mesh into its folder below ``out``, and a picture of some of all.
 
     Raises:
         ViewFusionError: bad options (nothing was started), or at the end some mesh failed.
     """
-    _check(options)
+    from viewfusion.datasets import read_mesh
+
+    check_options(options)
     light = read_light(options.light, options.ambient)
     folders = object_folders(find_meshes(inputs), out, options.name_by)
+    read = partial(read_mesh, up=options.up, textures=options.textures, scale=options.scale)
+    sources = {
+        folder: Source(str(mesh), partial(identity, mesh), partial(read, mesh))
+        for mesh, folder in folders.items()
+    }
+    render_all(sources, out, options, light).tell(out)
+
+
+def render_all(
+    sources: Mapping[Path, Source], out: Path, options: Options, light: Light, what: str = "meshes"
+) -> Failures:
+    """Render each source into its folder, and a picture of some of all into ``out``; what failed.
+
+    Args:
+        what: they are called together.
+
+    Raises:
+        ViewFusionError: there is only one, and it failed.
+    """
     console = Console(stderr=True, highlight=False)
-    failures = Failures("meshes", len(folders), partial(say, console))
+    failures = Failures(what, len(sources), partial(say, console))
     finished: list[Path] = []
     with counting_bar(console) as progress:
-        task = progress.add_task("", total=len(folders))
-        for done, (mesh, folder) in enumerate(folders.items()):
+        task = progress.add_task("", total=len(sources))
+        for done, (folder, source) in enumerate(sources.items()):
             progress.update(task, completed=done, description=printable(folder.name))
             with failures.counted():
-                said = _render_one(mesh, folder, options, light, progress)
+                said = _render_one(source, folder, options, light, progress)
                 say(console, f"{folder}: {said}")
                 finished.append(folder)
-        progress.update(task, completed=len(folders), description="")
+        progress.update(task, completed=len(sources), description="")
         if finished:
             from viewfusion.datasets.sheets import write_sheet
 
             write_sheet(out / "contact_sheet.png", finished)
-    failures.tell(out)
+    return failures
 
 
 def find_meshes(inputs: Sequence[str]) -> list[Path]:
@@ -161,22 +197,34 @@ def cameras_for(options: Options, name: str) -> Cameras:
     return Cameras(poses, size)
 
 
-def _render_one(mesh: Path, folder: Path, options: Options, light: Light, progress: Progress) -> str:
+def identity(file: Path) -> dict[str, str]:
+    """What tells one mesh from another; without a hash where it cannot be read, which reading explains."""
+    try:
+        with file.open("rb") as opened:
+            digest = hashlib.sha256()
+            while chunk := opened.read(2**20):
+                digest.update(chunk)
+            return {"file": file.name, "sha256": digest.hexdigest()}
+    except OSError:
+        return {"file": file.name}
+
+
+def _render_one(source: Source, folder: Path, options: Options, light: Light, progress: Progress) -> str:
     """Make one folder; what to tell about it."""
-    from viewfusion.datasets import Renderer, read_mesh, write_layout
+    from viewfusion.datasets import Renderer, write_layout
     from viewfusion.datasets.layouts import is_finished
     from viewfusion.datasets.renderer import touches_frame
 
     cameras = cameras_for(options, folder.name)
-    record = {"schema": 1, "mesh": _identity(mesh), "options": _recorded(options, cameras, light)}
+    record = {"schema": 1, "mesh": source.identify(), "options": _recorded(options, cameras, light)}
     if is_finished(folder, record):
         return "complete already; nothing to do"
-    read = read_mesh(mesh, options.up, options.textures, options.scale)
-    for warning in read.warnings:
-        say(progress.console, f"warning: {mesh}: {warning}")
-    record |= {"warnings": list(read.warnings), **_described(read)}
+    mesh = source.read()
+    for warning in mesh.warnings:
+        say(progress.console, f"warning: {source.name}: {warning}")
+    record |= {"warnings": list(mesh.warnings), **_described(mesh)}
     task = progress.add_task(printable(f"{folder.name}, views"), total=len(cameras.poses))
-    renderer, cut = Renderer(read), 0
+    renderer, cut = Renderer(mesh), 0
 
     def pictures() -> Iterator[Any]:
         nonlocal cut
@@ -193,13 +241,14 @@ def _render_one(mesh: Path, folder: Path, options: Options, light: Light, progre
     if cut:
         say(
             progress.console,
-            f"warning: {mesh}: cut off by the frame in {cut} of {len(cameras.poses)} views; "
+            f"warning: {source.name}: cut off by the frame in {cut} of {len(cameras.poses)} views; "
             "a larger --radius or --scale fit shows all of it",
         )
-    return f"{len(cameras.poses)} views of {len(read.faces):,} faces"
+    return f"{len(cameras.poses)} views of {len(mesh.faces):,} faces"
 
 
-def _check(options: Options) -> None:
+def check_options(options: Options) -> None:
+    """Raise ViewFusionError for the first that is nonsense or contradicts another."""
     from viewfusion.datasets import LAYOUTS
     from viewfusion.datasets.meshes import SCALES, UPS
 
@@ -229,18 +278,6 @@ def _check(options: Options) -> None:
         raise ViewFusionError(f"--elevation-deg must be within -90 and 90, got {options.elevation_deg:g}")
     if options.seed < 0:
         raise ViewFusionError(f"--seed must be 0 or more, got {options.seed}")
-
-
-def _identity(mesh: Path) -> dict[str, str]:
-    """What tells one mesh from another; {} without a hash where it cannot be read, which reading explains."""
-    try:
-        with mesh.open("rb") as file:
-            digest = hashlib.sha256()
-            while chunk := file.read(2**20):
-                digest.update(chunk)
-            return {"file": mesh.name, "sha256": digest.hexdigest()}
-    except OSError:
-        return {"file": mesh.name}
 
 
 def _recorded(options: Options, cameras: Cameras, light: Light) -> dict[str, Any]:

@@ -42,32 +42,10 @@ def fetch(
     from viewfusion.downloads import check_names
     from viewfusion.preprocessing.segmenters.weights import WEIGHTS, fetch_weights
 
+    from .progress import BytesBar
+
     check_names(names, WEIGHTS)  # all of them before the first is downloaded
     for name in names:
-        with _Bar(name) as bar:
+        with BytesBar(name) as bar:
             path = fetch_weights(name, sys.stderr.isatty(), bar.on_bytes)
         typer.echo(path)
-
-
-class _Bar:
-    """How much of a file at an address has come, on a terminal."""
-
-    def __init__(self, name: str) -> None:
-        from rich.console import Console
-        from rich.progress import DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        columns = TextColumn("{task.description}", markup=False), DownloadColumn(), TimeRemainingColumn()
-        self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self.task = self.bar.add_task(name, total=None)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def on_bytes(self, come: int, total: int | None) -> None:
-        """See :data:`viewfusion.downloads.OnBytes`."""
-        self.bar.start()  # not before: pip draws a bar of its own
-        self.bar.update(self.task, completed=come, total=total)

@@ -180,7 +180,8 @@ class Session:
 
         finished, made = run.finished_latents(), dict[int, View]()
         targets = schedule(wanted.trajectory, wanted.config.rules())
-        with SpinProgress(self.console, name, targets, finished) as progress:
+        variant = wanted.config.fusion.variant
+        with SpinProgress(self.console, name, targets, finished, variant) as progress:
             for view in self.pipeline.iter_views(
                 photo.prepared,
                 wanted.trajectory,

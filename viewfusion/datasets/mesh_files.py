@@ -100,8 +100,8 @@ class Assets:
             for folder, only_the_last_part in self._places:
                 part = PurePosixPath(spelling).name if only_the_last_part else spelling
                 try:
-                    file, root = (folder / part).resolve(), folder.resolve()
-                    if not file.is_relative_to(root):
+                    file = (folder / part).resolve()
+                    if not file.is_relative_to(folder):  # which is no link, nor in one
                         outside = True
                     elif file.is_file():
                         return file

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,26 +83,14 @@ def read_mesh(
         ViewFusionError: the file cannot be read, is over a limit, or holds nothing to see.
     """
     path = Path(path)
-    for value, known, name in ((up, UPS, "up"), (scale, SCALES, "scale")):
-        if value not in known:
-            raise ViewFusionError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    _check_choice("scale", scale, SCALES)
+    turn = _upright(path, up) @ (np.eye(3) if rotation is None else np.asarray(rotation, dtype=np.float64))
     assets = Assets(path, textures)
     scene, reader = load_scene(path, assets), MaterialReader(textures)
-    turn = np.eye(3) if rotation is None else np.asarray(rotation, dtype=np.float64)
-    if (UP_AXES[path.suffix.lower()] if up == "auto" else up) == "y":
-        turn = _Y_UP_TO_Z_UP @ turn
-    try:
-        with np.errstate(all="ignore"):  # numbers out of range are looked for
-            parts = list(_parts(scene, reader, path.suffix.lower() in (".glb", ".gltf")))
-            mesh, dropped = _without_broken_faces(_joined(parts))
-            vertices, to_world = _placed(mesh, turn, scale)
-    except MemoryError:
-        raise ViewFusionError(f"{path}: needs more memory than there is; reduce the mesh") from None
-    except ViewFusionError as error:
-        raise ViewFusionError(f"{path}: {error}") from None
-    except Exception as error:  # a reader that lets damaged values through
-        said = " ".join(str(error).split())[:100] or type(error).__name__
-        raise ViewFusionError(f"{path}: cannot be used ({said}); export it again") from None
+    with _in_one_line(path):
+        parts = list(_parts(scene, reader, path.suffix.lower() in (".glb", ".gltf")))
+        mesh, dropped = _without_broken_faces(_joined(parts))
+        vertices, to_world = _placed(mesh, turn, scale)
     problems = [*assets.problems.values(), *reader.problems, *_lost_textures(path, scene, textures)]
     warnings = [f"{problem}; drawn in a plain colour" for problem in problems[:MOST_PROBLEMS]]
     if len(problems) > MOST_PROBLEMS:
@@ -116,6 +105,26 @@ def read_mesh(
     )  # fmt: skip
 
 
+def read_triangles(path: str | Path, up: str = "auto") -> tuple[np.ndarray, np.ndarray]:
+    """The surface in a file where the file has it, to be measured: no vertex is moved but to turn z up.
+
+    Args:
+        up: as for :func:`read_mesh`; "z" leaves coordinates as they are.
+
+    Returns:
+        (V, 3) float64 and (F, 3) int64, all parts together; numbers that are not finite stay.
+
+    Raises:
+        ViewFusionError: the file cannot be read, is over a limit, or holds no faces.
+    """
+    path = Path(path)
+    turn = _upright(path, up)
+    scene = load_scene(path, Assets(path, textures=False))
+    with _in_one_line(path):
+        mesh = _joined(list(_parts(scene, MaterialReader(textures=False), linear=False)))
+        return mesh.vertices @ turn.T, mesh.faces.astype(np.int64)
+
+
 def fit_scale(low: np.ndarray, high: np.ndarray, scale: str = "fit") -> float:
     """What a box from ``low`` to ``high`` is multiplied by; see :func:`read_mesh`.
 
@@ -126,6 +135,33 @@ def fit_scale(low: np.ndarray, high: np.ndarray, scale: str = "fit") -> float:
     if not (longest > 0 and math.isfinite(diagonal) and math.isfinite(1 / longest)):
         raise ViewFusionError("has no extent that a camera could see; check the file's vertices")
     return 1 / longest if scale == "longest" else min(1 / longest, LONGEST_DIAGONAL / diagonal)
+
+
+def _upright(path: Path, up: str) -> np.ndarray:
+    """(3, 3) from the axes of a file to z up."""
+    _check_choice("up", up, UPS)
+    usual = UP_AXES.get(path.suffix.lower(), "z")  # of a kind that is not read, reading tells
+    return _Y_UP_TO_Z_UP if (usual if up == "auto" else up) == "y" else np.eye(3)
+
+
+def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ViewFusionError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+
+
+@contextmanager
+def _in_one_line(path: Path) -> Iterator[None]:
+    """What goes wrong with the content of a file becomes an error that names it."""
+    try:
+        with np.errstate(all="ignore"):  # numbers out of range are looked for
+            yield
+    except MemoryError:
+        raise ViewFusionError(f"{path}: needs more memory than there is; reduce the mesh") from None
+    except ViewFusionError as error:
+        raise ViewFusionError(f"{path}: {error}") from None
+    except Exception as error:  # a reader that lets damaged values through
+        said = " ".join(str(error).split())[:100] or type(error).__name__
+        raise ViewFusionError(f"{path}: cannot be used ({said}); export it again") from None
 
 
 @dataclass(frozen=True, eq=False)

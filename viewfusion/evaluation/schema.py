@@ -132,7 +132,11 @@ _RESULTS: Shape = record(
         "objects": items(_OBJECT, _MOST_OBJECTS),
         "summary": table(_METRIC, _MEAN),
     },
-    {"command": or_null(items(_WORDS, 1000)), "versions": or_null(_PLAIN)},
+    {
+        "command": or_null(items(_WORDS, 1000)),
+        "versions": or_null(_PLAIN),
+        "unmeasured": table(_METRIC, _WORDS),  # why a metric of the protocol is not among them
+    },
 )
 
 

@@ -18,10 +18,10 @@ NOISE_SHARING = ("shared", "independent")
 """Step noise: one draw for all references, or one each, averaged with their weights (variance shrinks)."""
 
 
-def view_generator(seed: int, view: int) -> torch.Generator:
-    """A CPU generator that depends on (seed, view) alone."""
+def view_generator(seed: int, view: int, *purpose: int) -> torch.Generator:
+    """A CPU generator that depends on (seed, view) alone; for each ``purpose`` but noise one of its own."""
     # SeedSequence mixes the two; seed + view would make view 1 of seed 0 equal view 0 of seed 1.
-    state = np.random.SeedSequence([seed, view]).generate_state(1, np.uint64)[0]
+    state = np.random.SeedSequence([seed, view], spawn_key=purpose).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) & (2**63 - 1))
 
 
@@ -31,10 +31,10 @@ class NoiseSource(Protocol):
     generator: torch.Generator
 
     def initial(self) -> torch.Tensor:
-        """(1, 4, h, w) standard normal x_T; drawn first."""
+        """(rows, 4, h, w) standard normal x_T, the same in every row; drawn first."""
 
     def step(self) -> torch.Tensor:
-        """(1, 4, h, w) the next step's noise."""
+        """(1 or rows, 4, h, w) the next step's noise."""
 
 
 class ViewNoise:
@@ -46,6 +46,7 @@ class ViewNoise:
         weights: the references' weights, for ``sharing="independent"``.
         sharing: one of :data:`NOISE_SHARING`.
         device, dtype: of what is returned.
+        rows: of latents; 1, or one for each reference that denoises its own.
     """
 
     def __init__(
@@ -56,20 +57,25 @@ class ViewNoise:
         sharing: str = "shared",
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        rows: int = 1,
     ) -> None:
         self.generator, self.shape = generator, tuple(shape)
         self.weights, self.sharing = torch.tensor(weights, dtype=torch.float32), sharing
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype, self.rows = device, dtype, rows
 
     def initial(self) -> torch.Tensor:
-        """(1, 4, h, w) standard normal x_T; drawn first."""
-        return self._draw(1)
+        """(rows, 4, h, w) standard normal x_T, the same in every row; drawn first."""
+        return self._draw(1).expand(self.rows, -1, -1, -1)
 
     def step(self) -> torch.Tensor:
-        """(1, 4, h, w) the next step's noise; of unit variance only when shared."""
+        """(1, 4, h, w) the next step's noise; of less than unit variance where it is an average.
+
+        Independent noise of references that denoise latents of their own is no average, but (N, 4, h, w).
+        """
         if self.sharing == "shared":
             return self._draw(1)
-        return fuse(self._draw(len(self.weights)), self.weights)
+        drawn = self._draw(len(self.weights))
+        return fuse(drawn, self.weights) if self.rows == 1 else drawn
 
     def _draw(self, rows: int) -> torch.Tensor:
         noise = torch.randn((rows, *self.shape), generator=self.generator)

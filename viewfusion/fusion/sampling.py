@@ -15,10 +15,10 @@ import torch
 from .noise import NoiseSource
 
 Denoiser = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""``(latents (1, 4, h, w), timestep) -> predicted noise (1, 4, h, w)``."""
+"""``(latents (rows, 4, h, w), timestep) -> predicted noise (rows, 4, h, w)``; rows are 1 but in a variant."""
 
 AfterStep = Callable[[int, torch.Tensor, torch.Tensor], "torch.Tensor | None"]
-"""``(steps done, timestep, latents (1, 4, h, w)) ->`` other latents to go on with, or None."""
+"""``(steps done, timestep, latents (rows, 4, h, w)) ->`` other latents to go on with, or None."""
 
 
 def sample(
@@ -38,14 +38,15 @@ def sample(
         after_step: see :data:`AfterStep`.
 
     Returns:
-        (1, 4, h, w) scaled latents.
+        (rows, 4, h, w) scaled latents, as many rows as ``noise`` starts with.
     """
     latents = noise.initial() * scheduler.init_noise_sigma
     accepted = inspect.signature(scheduler.step).parameters
     options: dict[str, Any] = {"eta": eta} if "eta" in accepted else {}
     stochastic = "variance_noise" in accepted and (eta > 0 or "eta" not in accepted)
     if "generator" in accepted and "variance_noise" not in accepted:
-        options["generator"] = noise.generator  # the solver draws for itself
+        # The solver draws for itself, by twins so that every row gets the same.
+        options["generator"] = [noise.generator.clone_state() for _ in latents]
     for done, timestep in enumerate(scheduler.timesteps, start=1):
         predicted = denoiser(scheduler.scale_model_input(latents, timestep), timestep)
         if stochastic:

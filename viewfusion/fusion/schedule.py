@@ -7,7 +7,7 @@ its references and their weights, in the order they are made. No network is need
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,12 +25,14 @@ class FusionRules:
         input_temperature: how slowly the input fades along the order (tau_c).
         reference_temperature: how evenly generated views count (tau_g).
         weight_form: see :data:`~viewfusion.fusion.weights.WEIGHT_FORMS`.
+        variant: see :data:`~viewfusion.fusion.variants.VARIANTS`; the first is the method.
     """
 
     window: float = math.radians(125.0)
     input_temperature: float = 0.5
     reference_temperature: float = 1.0
     weight_form: str = "max"
+    variant: str = "viewfusion"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,14 @@ class Target:
 def schedule(trajectory: Trajectory, rules: FusionRules | None = None) -> tuple[Target, ...]:
     """Every target of ``trajectory`` with its references and weights, in the order of generation."""
     rules = rules or FusionRules()
-    return tuple(_target(trajectory, place, rules) for place in range(1, len(trajectory.order) + 1))
+    if rules.variant == "zero123":
+        rules = replace(rules, window=0.0)  # no generated view is near enough
+    targets = tuple(_target(trajectory, place, rules) for place in range(1, len(trajectory.order) + 1))
+    if rules.variant == "autoregressive":
+        return tuple(_from_nearest(trajectory, target) for target in targets)
+    if rules.variant == "stochastic":
+        return tuple(_at_equal_odds(target) for target in targets)
+    return targets
 
 
 def _target(trajectory: Trajectory, place: int, rules: FusionRules) -> Target:
@@ -79,3 +88,19 @@ def _input_share(trajectory: Trajectory, place: int, rules: FusionRules) -> floa
         return ring_input_share(place, views, rules.input_temperature, trajectory.num_inputs)
     target: Pose = trajectory.views[trajectory.order[place - 1]]
     return path_input_share(angular_distance(target, trajectory.inputs[0]), rules.input_temperature)
+
+
+def _from_nearest(trajectory: Trajectory, target: Target) -> Target:
+    """Its nearest reference alone; of those equally near the one that was there first."""
+    pose = trajectory.views[target.view]
+
+    def distance(other: int) -> float:
+        # Rounded: two references equally near on both sides may differ in the last bit.
+        return round(angular_distance(pose, trajectory.views[other]), 9)
+
+    return Target(target.view, (min(target.references, key=distance),), (1.0,))
+
+
+def _at_equal_odds(target: Target) -> Target:
+    count = len(target.references)
+    return replace(target, weights=(1 / count,) * count)

@@ -94,6 +94,25 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def scratch_folder(path: str | Path) -> Iterator[Path]:
+    """A temporary folder beside ``path`` that vanishes when the block ends.
+
+    What a killed call leaves, the next :func:`atomic_folder` for ``path`` removes.
+
+    Raises:
+        ViewFusionError: the file system refuses it.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with explained(path):
+            temporary.mkdir(parents=True)
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def remove_partial(folder: Path) -> None:
     """Remove what a killed :func:`atomic_path` or -folder left in ``folder``, which need not exist."""
     with explained(folder, "cannot be cleaned"):

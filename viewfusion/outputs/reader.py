@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,9 @@ from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import Pose, camera_to_world, intrinsics
 
 if TYPE_CHECKING:
-    from viewfusion.views import View, ViewSet
+    from viewfusion.views import ViewSet
+
+FILE = "cameras.json"
 
 MAX_VIEWS = 10_000
 
@@ -33,6 +36,21 @@ _CLOSE = 1e-6
 """Greatest difference between a number of a matrix and what the pose says; files have nine decimals."""
 
 
+@dataclass(frozen=True)
+class RunCameras:
+    """What ``cameras.json`` says, once checked.
+
+    Args:
+        fov: radians.
+        size: width and height of every picture.
+        views: files, which are there, and their poses, in order.
+    """
+
+    fov: float
+    size: tuple[int, int]
+    views: tuple[tuple[Path, Pose], ...]
+
+
 def read_run(folder: str | Path) -> ViewSet:
     """The views of a finished run: pictures bit for bit, poses to nine decimals of a degree.
 
@@ -42,8 +60,26 @@ def read_run(folder: str | Path) -> ViewSet:
         ViewFusionError: there is no such run, it is not finished, or a file in it is missing, damaged, too
             large, outside the folder or at odds with another.
     """
-    from viewfusion.views import ViewSet
+    import torch
 
+    from viewfusion.views import View, ViewSet
+
+    cameras = read_cameras(folder)
+    width, height = cameras.size
+    if len(cameras.views) * width * height > MAX_PIXELS:
+        raise _wrong(
+            Path(folder) / FILE,
+            f"{len(cameras.views)} views of {width} x {height} pixels are too many to read at once",
+        )
+    views = []
+    for index, (file, pose) in enumerate(cameras.views):
+        image = torch.from_numpy(_pixels(file, width, height)).permute(2, 0, 1).float() / 127.5 - 1
+        views.append(View(index, pose, image))
+    return ViewSet(tuple(views), cameras.fov)
+
+
+def read_cameras(folder: str | Path) -> RunCameras:
+    """The cameras of a finished run; its pictures are found and not opened. Errors as of :func:`read_run`."""
     folder = Path(folder)
     path = _cameras_file(folder)
     content = _json_object(path)
@@ -55,16 +91,13 @@ def read_run(folder: str | Path) -> ViewSet:
     entries = content.get("views")
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_VIEWS:
         raise _wrong(path, f"views must be a list of 1 to {MAX_VIEWS}")
-    if len(entries) * width * height > MAX_PIXELS:
-        raise _wrong(path, f"{len(entries)} views of {width} x {height} pixels are too many to read at once")
-    return ViewSet(
-        tuple(_view(folder, path, i, entry, width, height) for i, entry in enumerate(entries)), fov
-    )
+    views = tuple(_view(folder, entry, f"{path}: view {i}") for i, entry in enumerate(entries))
+    return RunCameras(fov, (width, height), views)
 
 
 def _cameras_file(folder: Path) -> Path:
     """``cameras.json`` of a finished run."""
-    path = folder / "cameras.json"
+    path = folder / FILE
     try:
         if not folder.is_dir():
             raise ViewFusionError(f"{folder}: no such folder; give the folder of a run, such as out/chair")
@@ -93,12 +126,7 @@ def _json_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def _view(folder: Path, path: Path, index: int, entry: Any, width: int, height: int) -> View:
-    import torch
-
-    from viewfusion.views import View
-
-    place = f"{path}: view {index}"
+def _view(folder: Path, entry: Any, place: str) -> tuple[Path, Pose]:
     if not isinstance(entry, dict):
         raise _wrong(place, "no JSON object")
     numbers = [_number(entry, key, place) for key in ("azimuth_deg", "elevation_deg", "radius")]
@@ -109,9 +137,7 @@ def _view(folder: Path, path: Path, index: int, entry: Any, width: int, height: 
     _check_matrix(
         entry.get("camera_to_world_opengl"), camera_to_world(pose), f"{place}: camera_to_world_opengl"
     )
-    pixels = _pixels(_inside(folder, entry.get("file"), place), width, height)
-    image = torch.from_numpy(pixels).permute(2, 0, 1).float() / 127.5 - 1
-    return View(index, pose, image)
+    return _inside(folder, entry.get("file"), place), pose
 
 
 def _inside(folder: Path, name: Any, place: str) -> Path:

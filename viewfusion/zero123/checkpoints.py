@@ -16,6 +16,7 @@ import torch
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import FAMILIES, Family
+from viewfusion.untrusted import shown
 from viewfusion.yaml_files import read_yaml
 
 from .catalogue import CATALOGUE
@@ -28,7 +29,6 @@ from .lightning import read_state_dict
 from .model import Zero123, alphas_cumprod
 from .names import find_checkpoint
 from .safetensors_files import read_header
-from .untrusted import shown
 from .weights import FLOATS, WeightSource, load_weights
 
 

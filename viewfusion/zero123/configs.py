@@ -12,8 +12,8 @@ from typing import Any
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import FAMILIES
+from viewfusion.untrusted import brief
 
-from .untrusted import brief
 from .vq import KEYS as VQ_KEYS
 from .vq import is_vq
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 
 from viewfusion.errors import ViewFusionError
+from viewfusion.untrusted import shown
 
 from .checkpoints import OpenCheckpoint
 from .diffusers_folders import write_diffusers
 from .folders import write_folder
 from .safetensors_files import OnBytes
-from .untrusted import shown
 
 WRITERS = {"viewfusion": write_folder, "diffusers": write_diffusers}
 DTYPES = {"fp16": torch.float16, "fp32": torch.float32}

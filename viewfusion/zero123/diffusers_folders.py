@@ -17,15 +17,16 @@ from typing import Any
 
 import torch
 
+from viewfusion import clip_names
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import FAMILIES, Family
+from viewfusion.untrusted import brief
 
 from .configs import OPTIONAL, check_config, known_keys, part_keys
 from .folders import new_folder, read_json
 from .lightning import read_state_dict
-from .model import CLIP_MEAN, CLIP_STD, Zero123
+from .model import Zero123
 from .safetensors_files import OnBytes, shards_of_index, stored_weights, write_weights
-from .untrusted import brief
 from .vq import is_vq
 from .weights import WeightSource, check_shapes, meta_model, model_weights
 
@@ -376,8 +377,8 @@ def _preprocessor_text(size: int) -> str:
             "do_normalize": True,
             "do_rescale": True,
             "do_resize": True,
-            "image_mean": list(CLIP_MEAN),
-            "image_std": list(CLIP_STD),
+            "image_mean": list(clip_names.MEAN),
+            "image_std": list(clip_names.STD),
             "resample": 3,
             "rescale_factor": 1 / 255,
             "size": {"shortest_edge": size},

@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from viewfusion.errors import ViewFusionError
+from viewfusion.untrusted import brief, shown
 
 from .catalogue import CATALOGUE, Entry
 from .hashes import file_hash
 from .names import find_name, how_to_get
-from .untrusted import brief, shown
 
 
 def fetch_checkpoint(name: str) -> Path:

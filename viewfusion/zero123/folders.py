@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from viewfusion.errors import ViewFusionError
+from viewfusion.untrusted import shown
 
 from .configs import check_config, known_keys
 from .model import Zero123
 from .safetensors_files import OnBytes, damaged, read_header, shards_of_index, stored_weights, write_weights
-from .untrusted import shown
 from .weights import WeightSource, check_shapes, meta_model, model_weights
 
 FORMAT, VERSION = "viewfusion-zero123", 1

@@ -14,10 +14,10 @@ import torch
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import Family
+from viewfusion.untrusted import shown
 
 from .configs import check_config
 from .ldm_keys import CLIP, UNET, VAE
-from .untrusted import shown
 
 FULL_SIZE: dict[str, Any] = {
     "model": {

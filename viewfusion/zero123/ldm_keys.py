@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
+from viewfusion.clip_names import clip_names, clip_part
 from viewfusion.errors import ViewFusionError
+from viewfusion.untrusted import shown
 
-from .untrusted import shown
 from .vq import is_vq
 from .weights import WeightSource
 
@@ -102,14 +103,10 @@ def _ema_name(name: str) -> str:
 
 
 def _take(tensor: torch.Tensor, part: str) -> torch.Tensor:
-    """``part`` of an original tensor: all of it, transposed, a 1x1 convolution's matrix, or q, k or v."""
-    if part == "transposed":
-        return tensor.T.contiguous() if tensor.ndim == 2 else tensor
+    """``part`` of an original tensor: a 1x1 convolution's matrix, or one of those that CLIP's names tell."""
     if part == "matrix":
         return tensor.flatten(1) if tensor.ndim > 2 and set(tensor.shape[2:]) == {1} else tensor
-    if part in ("q", "k", "v"):
-        return tensor.tensor_split(3)["qkv".index(part)]
-    return tensor
+    return clip_part(tensor, part)
 
 
 class _Name:
@@ -132,7 +129,7 @@ def _our_names(state: Iterable[str], config: Mapping[str, Any]) -> dict[str, tup
     found |= _vae_names([name for name in names if name.startswith(VAE)], config["vae"])
     for name in names:
         if name.startswith(CLIP):
-            for ours, part in _clip_names(name[len(CLIP) :]):
+            for ours, part in clip_names(name[len(CLIP) :]):
                 found[f"image_encoder.{ours}"] = (name, part)
     for name in ("cc_projection.weight", "cc_projection.bias"):
         if name in names:
@@ -156,38 +153,3 @@ def _vae_names(names: list[str], config: Mapping[str, Any]) -> dict[str, tuple[s
             attention = ".attentions." in ours and ours.endswith("weight") and "norm" not in ours
             found[f"vae.{ours}"] = (value.name, "matrix" if attention else "whole")
     return found
-
-
-CLIP_NAMES = {
-    "class_embedding": "embeddings.class_embedding",
-    "positional_embedding": "embeddings.position_embedding.weight",
-    "conv1.weight": "embeddings.patch_embedding.weight",
-    "ln_pre.weight": "pre_layrnorm.weight",
-    "ln_pre.bias": "pre_layrnorm.bias",
-    "ln_post.weight": "post_layernorm.weight",
-    "ln_post.bias": "post_layernorm.bias",
-}
-CLIP_LAYERS = {
-    "ln_1": "layer_norm1",
-    "ln_2": "layer_norm2",
-    "mlp.c_fc": "mlp.fc1",
-    "mlp.c_proj": "mlp.fc2",
-    "attn.out_proj": "self_attn.out_proj",
-}
-
-
-def _clip_names(name: str) -> list[tuple[str, str]]:
-    """transformers' names (and parts) for a name in OpenAI's image tower; none if it has no place."""
-    if name == "proj":
-        return [("visual_projection.weight", "transposed")]
-    if name in CLIP_NAMES:
-        return [(f"vision_model.{CLIP_NAMES[name]}", "whole")]
-    if not name.startswith("transformer.resblocks."):
-        return []
-    number, _, rest = name.removeprefix("transformer.resblocks.").partition(".")
-    layer = f"vision_model.encoder.layers.{number}"
-    if rest in ("attn.in_proj_weight", "attn.in_proj_bias"):
-        kind = rest.rpartition("_")[2]
-        return [(f"{layer}.self_attn.{part}_proj.{kind}", part) for part in "qkv"]
-    stem, _, kind = rest.rpartition(".")
-    return [(f"{layer}.{CLIP_LAYERS[stem]}.{kind}", "whole")] if stem in CLIP_LAYERS else []

@@ -12,14 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from viewfusion import clip_names
 from viewfusion.geometry import Family, Pose, pose_embedding
 
 from .configs import SAMPLING
 from .vq import VQAutoencoder, is_vq
-
-# OpenAI CLIP's channel statistics; part of the trained image tower.
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class Zero123(nn.Module):
@@ -149,8 +146,8 @@ class Zero123(nn.Module):
         size = self.image_encoder.config.image_size
         # Not antialiased and with aligned corners: what the network was trained on (kornia's defaults then).
         resized = nn.functional.interpolate(images, (size, size), mode="bicubic", align_corners=True)
-        mean = resized.new_tensor(CLIP_MEAN)[:, None, None]
-        std = resized.new_tensor(CLIP_STD)[:, None, None]
+        mean = resized.new_tensor(clip_names.MEAN)[:, None, None]
+        std = resized.new_tensor(clip_names.STD)[:, None, None]
         return self.image_encoder(((resized + 1) / 2 - mean) / std).image_embeds
 
     def encode_cond_latents(self, images: torch.Tensor) -> torch.Tensor:

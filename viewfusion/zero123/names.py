@@ -13,11 +13,11 @@ from pathlib import Path
 
 from viewfusion.errors import ViewFusionError, did_you_mean
 from viewfusion.resources import cache_folder, resource_folder
+from viewfusion.untrusted import shown
 
 from .catalogue import CATALOGUE, Entry
 from .diffusers_folders import INDEX
 from .folders import CONFIG
-from .untrusted import shown
 
 _FOLDER = "zero123_ckpts"
 _NAME = re.compile(r"\w[\w.-]*")

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 
 from viewfusion.errors import ViewFusionError
+from viewfusion.untrusted import shown
 
 from .pages import release
-from .untrusted import shown
 from .weights import MOST_TENSORS, Shape, WeightSource, read_weight
 
 _CODES = {

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from viewfusion.errors import ViewFusionError
+from viewfusion.untrusted import shown
 
 from .model import Zero123
 from .pages import release
-from .untrusted import shown
 
 Shape = tuple[int, ...]
 

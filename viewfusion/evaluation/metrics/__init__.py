@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from .bootstrap import Interval, bootstrap_interval, paired_interval
+from .clip import Clip, load_clip
+from .closure import loop_closure
+from .epipolar import epipolar_consistency
 from .flow import flow_warp_error, visible_pixels, warp
 from .lpips import Lpips, load_lpips
 from .matches import sift_matches, sift_matches_around
-from .outlines import mask_overlap, outline_overlap
+from .outlines import mask_overlap, object_pixels, outline_overlap
 from .pictures import each_with_next, resized, unit_images
 from .pixels import psnr, ssim
 from .rife import Rife, load_rife
@@ -14,16 +17,21 @@ from .weights import WEIGHTS, find_weights
 
 __all__ = [
     "WEIGHTS",
+    "Clip",
     "Interval",
     "Lpips",
     "Rife",
     "bootstrap_interval",
     "each_with_next",
+    "epipolar_consistency",
     "find_weights",
     "flow_warp_error",
+    "load_clip",
     "load_lpips",
     "load_rife",
+    "loop_closure",
     "mask_overlap",
+    "object_pixels",
     "outline_overlap",
     "paired_interval",
     "psnr",

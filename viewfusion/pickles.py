@@ -1,15 +1,15 @@
 """A torch pickle read as data: its bytes go in, plain values and records of tensors come out.
 
 A pickle is a program that pushes values, collects them and calls what it names. Here the first two happen;
-a call is never made, it becomes a record of the tensor it would have built, or a mark that something stood
-there. So neither time nor memory can grow beyond a small multiple of the pickle's own size.
+a call is never made, it becomes a record of the tensor or the module it would have built, or a mark that
+something stood there. So neither time nor memory can grow beyond a small multiple of the pickle's own size.
 """
 
 from __future__ import annotations
 
 import pickletools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _MOST_OPERATIONS = 1_000_000  # a full-size Zero123 with its optimizer needs about a tenth
@@ -52,6 +52,17 @@ class TensorRecord:
     offset: Any
     size: Any
     stride: Any
+
+
+@dataclass(eq=False, slots=True)
+class ModuleRecord:
+    """A module of TorchScript, whose class lies in the file as code that nobody reads.
+
+    Args:
+        attributes: by name; values of any kind, other modules and itself among them.
+    """
+
+    attributes: dict[Any, Any] = field(default_factory=dict)
 
 
 _FRESH: dict[str, Callable[[], Any]] = {
@@ -124,8 +135,10 @@ class _Reader:
         elif name in _ADDED:
             count = _ADDED[name]
             self._add(self._popped(count) if count else self._marked())
-        elif name == "BUILD":  # an object's attributes, none of which is a weight
-            self._popped(1)
+        elif name == "BUILD":  # an object's attributes; only a module has weights among them
+            (state,) = self._popped(1)
+            if isinstance(self.stack[-1], ModuleRecord) and isinstance(state, dict):
+                self.stack[-1].attributes = state
         elif name not in ("PROTO", "STOP"):
             raise UnsafePickleError(f"uses the instruction {name}")
 
@@ -173,4 +186,6 @@ def _called(function: Any, arguments: Any) -> Any:
         return arguments[0]
     if name == "torch.Size":
         return arguments[0]
+    if name.startswith("__torch__."):
+        return ModuleRecord()
     return SOMETHING

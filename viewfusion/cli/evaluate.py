@@ -1,0 +1,92 @@
+"""``evaluate``: what any system made, views or meshes, is scored against the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from viewfusion.errors import ViewFusionError
+
+from .bench import PROCESS, Bench, Data, Scoring, opened, read_numbers
+
+if TYPE_CHECKING:
+    from viewfusion.benchmark import Judging
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What somebody made.
+
+    Args:
+        layout: of views.
+        resize: whether views of another size than the protocol's may be resized.
+        up: the axis that points up in meshes.
+    """
+
+    folder: Path
+    layout: str = "auto"
+    resize: bool = False
+    up: str = "auto"
+
+    @property
+    def system(self) -> dict[str, str | None]:
+        """For results."""
+        name = self.folder.resolve().name
+        return {"name": name, "variant": None, "checkpoint": None, "config": None}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The truth.
+
+    Args:
+        folder: None where a protocol wants none.
+        up: the axis that points up in meshes.
+        turns: a JSON file {object: degrees} that a protocol of meshes turns by.
+    """
+
+    folder: Path | None
+    up: str = "auto"
+    turns: Path | None = None
+
+
+def evaluate(pred: Predictions, ref: Reference, scoring: Scoring) -> None:
+    """Score ``pred`` against ``ref``.
+
+    Raises:
+        ViewFusionError: bad options or data, or sets that do not match (nothing was started).
+        BatchError: at the end some objects had failed.
+    """
+    judging = scoring.judging(ref.folder or pred.folder)
+    if ref.folder is None and judging.protocol.task != "spin":
+        raise ViewFusionError(f"{judging.protocol.name} compares with the truth; give --ref its folder")
+    score = _meshes if judging.protocol.task == "mesh" else _views
+    score(judging, pred, ref, scoring)
+
+
+def _views(judging: Judging, pred: Predictions, ref: Reference, scoring: Scoring) -> None:
+    from viewfusion.benchmark import check_same_objects, comparing, object_names
+
+    predictions = opened(pred.folder, pred.layout, "--pred")
+    references = opened(ref.folder, scoring.layout, "--ref") if ref.folder else None
+    if references and ref.folder:
+        ours, theirs = object_names(predictions), object_names(references)
+        check_same_objects((pred.folder, ours), (ref.folder, theirs))
+    data = Data.of(references or predictions)
+    Bench(judging, data, scoring.out, {scoring.out: pred.system}).run(
+        lambda progress: comparing(judging, predictions, references, pred.resize), scoring.spread, PROCESS
+    )
+
+
+def _meshes(judging: Judging, pred: Predictions, ref: Reference, scoring: Scoring) -> None:
+    from viewfusion.benchmark import check_same_objects, comparing_meshes, find_meshes
+
+    assert ref.folder is not None
+    ours, truth = find_meshes(pred.folder, pred.up), find_meshes(ref.folder, ref.up)
+    check_same_objects((pred.folder, ours.files), (ref.folder, truth.files))
+    turns = read_numbers(ref.turns, "--turns", float, "degrees") if ref.turns else {}
+    data = Data(ref.folder, "meshes", tuple(sorted(truth.files)))
+    Bench(judging, data, scoring.out, {scoring.out: pred.system}).run(
+        lambda progress: comparing_meshes(judging, ours, truth, turns), scoring.spread, PROCESS
+    )

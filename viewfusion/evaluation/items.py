@@ -1,0 +1,98 @@
+"""Objects of a run: what is made of one goes in, its folder comes out, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from viewfusion.errors import ViewFusionError
+from viewfusion.outputs.files import atomic_folder, write_json, write_png
+
+from .scoring import failed_entry
+
+OBJECTS, FAILED, ENTRY = "objects", "failed", "object.json"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One object of one run.
+
+    Args:
+        folder: of the run.
+        name: of the object.
+    """
+
+    folder: Path
+    name: str
+
+    @property
+    def place(self) -> Path:
+        """Its folder, there once it is done."""
+        return self.folder / OBJECTS / self.name
+
+    @property
+    def failure(self) -> Path:
+        return self.folder / FAILED / f"{self.name}.json"
+
+    @property
+    def done(self) -> bool:
+        return (self.place / ENTRY).is_file()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was made of an object: its entry of ``results.json``, and pictures (H, W, 3 or 4) uint8 by their
+    path in its folder."""
+
+    entry: dict[str, Any]
+    pictures: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+Work = Callable[[Item], Outcome]
+"""What is done for an object; an error it raises is the object's own."""
+
+
+def attempted(work: Work, item: Item) -> Outcome:
+    """What ``work`` makes of ``item``, or the entry that says why nothing."""
+    try:
+        return work(item)
+    except ViewFusionError as error:
+        return Outcome(failed_entry(item.name, str(error)))
+    except Exception as error:  # one object's trouble, such as a full device, is no reason to stop the others
+        reason = str(error).partition("\n")[0][:200]
+        return Outcome(failed_entry(item.name, f"{type(error).__name__}: {reason}"))
+
+
+def write_outcome(item: Item, outcome: Outcome) -> None:
+    """The folder of an object, or the file that says why there is none."""
+    if outcome.entry["status"] == "failed":
+        write_json(item.failure, outcome.entry)
+        return
+    if not item.done:  # a process whose parent was killed may have been a moment ahead
+        with atomic_folder(item.place) as folder:
+            for name, pixels in outcome.pictures.items():
+                (folder / name).parent.mkdir(exist_ok=True)
+                write_png(folder / name, pixels)
+            write_json(folder / ENTRY, outcome.entry)
+    item.failure.unlink(missing_ok=True)
+
+
+def read_entries(items: Iterable[Item]) -> list[dict[str, Any]]:
+    """The entries of all ``items``, done or failed, in their order.
+
+    Raises:
+        ViewFusionError: one is neither, as when a process was killed.
+    """
+    entries = []
+    for item in items:
+        path = item.place / ENTRY if item.done else item.failure
+        try:
+            entries.append(json.loads(path.read_bytes()))
+        except (OSError, ValueError):
+            raise ViewFusionError(f"{path}: not there or damaged; run the same command again") from None
+    return entries
