@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +17,7 @@ from viewfusion.errors import ViewFusionError, printable
 if TYPE_CHECKING:
     from viewfusion.evaluation.comparison import Comparison, Difference
 
-_NARROWEST = 100
+_NARROWEST = 110
 """Columns of a table that nobody watches, in a file or a pipe."""
 
 
@@ -60,21 +61,26 @@ def _print(found: Comparison) -> None:
 
 def _table(found: Comparison) -> Table:
     """A row for each run of each metric: its mean, and how it differs from the baseline."""
-    from viewfusion.evaluation.report.words import decimals
+    from viewfusion.evaluation.report.tables import finer
+    from viewfusion.evaluation.report.words import decimals, unit_of
 
-    table = Table(pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("metric", "run", "mean", "interval", "minus baseline", "interval", "better on"):
-        table.add_column(title, justify="left" if title in ("metric", "run") else "right")
+        words = title in ("metric", "run")
+        table.add_column(title, justify="left" if words else "right", no_wrap=title != "run")
     for name, metric in found.metrics.items():
         rows = [summary.get(name) for summary in found.summaries]
         places = decimals([row["mean"] for row in rows if row])
-        unit = f" {metric['unit']}" if metric["unit"] else ""
-        titles = [f"{metric['title']}{unit}", f"{metric['better']} is better"]
+        differences = [None, *(each[name] for each in found.differences)]
+        fine = max(places, *(finer(each) for each in differences))
+        titles = [
+            ", ".join(filter(None, (metric["title"], unit_of(metric)))),
+            f"{metric['better']} is better",
+        ]
         for place, (run, row) in enumerate(zip(found.runs, rows, strict=True)):
             title = titles[place] if place < len(titles) else ""
-            difference = found.differences[place - 1][name] if place else None
             own = [_number(row["mean"], places), _ends(row["low"], row["high"], places)] if row else ["", ""]
-            cells = [title, run.label, *own, *_difference(difference, places)]
+            cells = [title, run.label, *own, *_difference(differences[place], fine)]
             table.add_row(*(Text(printable(cell)) for cell in cells))
         table.add_section()
     return table

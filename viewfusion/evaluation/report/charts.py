@@ -14,7 +14,7 @@ MAX_MARKS = 1500
 """Of all runs in one chart; of more objects, as many as that allows are drawn, evenly by rank."""
 
 _ROW, _LEAST_ROW, _TALLEST = 18.0, 12.0, 420.0
-_LETTERS = 17
+_LETTERS = 15
 _MOST_MARKS = 90
 """On a curve."""
 
@@ -76,10 +76,10 @@ def object_chart(
     marks = ticks(min(values), max(values))
     left, top = (132.0 if named else 20.0), 8.0
     frame = Frame(left, top, WIDTH - left - 20, row * len(shown), (marks[0], marks[-1]), (len(shown), 0.0))
-    root = canvas(WIDTH, top + frame.height + 44, f"{metric['title']} of each object")
+    root = canvas(WIDTH, top + frame.height + 42, f"{metric['title']} of each object")
     _draw_ticks_below(root, frame, marks)
     for style, ends in enumerate(means):
-        _draw_mean(root, frame, ends, style, labels[style])
+        _draw_mean(root, frame, ends, style, labels[style], alone=len(means) == 1)
     places = decimals(values)
     for place, (name, each) in enumerate(shown):
         y = top + row * (place + 0.5)
@@ -90,7 +90,7 @@ def object_chart(
             if value is not None:
                 who = f"{name}, {labels[style]}" if len(labels) > 1 else name
                 add_mark(root, frame.across(value), y, style, f"{who}: {number(value, places)}")
-    _draw_axis_words(root, frame, _axis_words(metric), metric["better"] == "higher")
+    _draw_better(root, frame, metric["better"] == "higher")
     return root
 
 
@@ -111,51 +111,63 @@ def spin_chart(metric: Mapping[str, Any], curves: Sequence[Curve], by_azimuth: b
     xs = [x for curve in curves for x, _, _ in curve.mean]
     marks = ticks(min(values), max(values))
     across = (-180.0, 180.0) if by_azimuth else (min(xs), max(max(xs), min(xs) + 1))
-    frame = Frame(52.0, 26.0, WIDTH - 72, 210.0, across, (marks[0], marks[-1]))
-    root = canvas(WIDTH, 284.0, f"{metric['title']} around the object")
-    _draw_ticks_left(root, frame, marks, _axis_words(metric), metric["better"])
-    below = [45.0 * i for i in range(-4, 5)] if by_azimuth else _whole_ticks(*across)
+    frame = Frame(52.0, 10.0, WIDTH - 72, 210.0, across, (marks[0], marks[-1]))
+    root = canvas(WIDTH, 266.0, f"{metric['title']} around the object")
+    _draw_ticks_left(root, frame, marks)
+    below = [90.0 * i for i in range(-2, 3)] if by_azimuth else _whole_ticks(*across)
     _draw_ticks_below(root, frame, below, "\N{DEGREE SIGN}" if by_azimuth else "")
     if by_azimuth:
         x = frame.across(0.0)
         add(root, "line", x1=x, x2=x, y1=frame.top, y2=frame.top + frame.height, kind="input")
     words = "azimuth from the input view" if by_azimuth else "view"
-    add(root, "text", words, x=frame.left + frame.width / 2, y=278.0, kind="axis-words middle")
+    add(root, "text", words, x=frame.left + frame.width / 2, y=260.0, kind="axis-words middle")
     places = decimals(values)
     for style, curve in enumerate(curves):
-        _draw_objects(root, frame, curve, style % STYLES, places)
+        _draw_objects(root, frame, curve, style % STYLES, places, by_azimuth)
     for style, curve in enumerate(curves):
         _draw_curve(root, frame, curve, style, places, by_azimuth)
     return root
 
 
-def _draw_objects(root: Element, frame: Frame, curve: Curve, style: int, places: int) -> None:
+def _draw_line(
+    root: Element, frame: Frame, points: Sequence[tuple[float, float]], kind: str, by_azimuth: bool
+) -> Element:
+    """A line through ``points``; what is seen from the back stands at both ends."""
+    back = [(-180.0, points[-1][1])] if by_azimuth and points[-1][0] == 180 and points[0][0] > -180 else []
+    return add_line(root, [(frame.across(x), frame.down(y)) for x, y in (*back, *points)], kind)
+
+
+def _draw_objects(
+    root: Element, frame: Frame, curve: Curve, style: int, places: int, by_azimuth: bool
+) -> None:
     for name, line in curve.lines.items():
-        drawn = add_line(root, [(frame.across(x), frame.down(y)) for x, y in line], f"faint s{style}")
-        add(drawn, "title", name)
+        add(_draw_line(root, frame, line, f"faint s{style}", by_azimuth), "title", name)
     for name, x, y in curve.dots:
         dot = add(root, "circle", cx=frame.across(x), cy=frame.down(y), r=2, kind=f"dot s{style}")
         add(dot, "title", f"{name}: {number(y, places)}")
 
 
 def _draw_curve(root: Element, frame: Frame, curve: Curve, style: int, places: int, by_azimuth: bool) -> None:
-    add_line(root, [(frame.across(x), frame.down(y)) for x, y, _ in curve.mean], f"line s{style % STYLES}")
+    _draw_line(root, frame, [(x, y) for x, y, _ in curve.mean], f"line s{style % STYLES}", by_azimuth)
     for x, y, count in curve.mean if len(curve.mean) <= _MOST_MARKS else ():
         where = f"{number(x, 1).removesuffix('.0')}\N{DEGREE SIGN}" if by_azimuth else f"view {x:g}"
         hint = f"{curve.label}, {where}: mean {number(y, places)} ({count})"
         add_mark(root, frame.across(x), frame.down(y), style, hint)
 
 
-def _draw_mean(root: Element, frame: Frame, ends: Ends, style: int, label: str) -> None:
+def _draw_mean(root: Element, frame: Frame, ends: Ends, style: int, label: str, alone: bool) -> None:
+    """A line, and of a run that is alone its interval: of several, the intervals of differences matter."""
     if ends is None:
         return
     kind, places = f"s{style % STYLES}", decimals(ends)
     mean, low, high = (frame.across(end) for end in ends)
-    wide = max(high - low, 0.5)
-    band = add(root, "rect", x=low, y=frame.top, width=wide, height=frame.height, kind=f"band {kind}")
     said = [number(end, places) for end in ends]
-    add(band, "title", f"{label}: mean {said[0]}, {said[1]} to {said[2]}")
-    add(root, "line", x1=mean, x2=mean, y1=frame.top, y2=frame.top + frame.height, kind=f"mean {kind}")
+    if alone:
+        wide = max(high - low, 0.5)
+        add(root, "rect", x=low, y=frame.top, width=wide, height=frame.height, kind=f"band {kind}")
+    bottom = frame.top + frame.height
+    line = add(root, "line", x1=mean, x2=mean, y1=frame.top, y2=bottom, kind=f"mean {kind}")
+    add(line, "title", f"{label}: mean {said[0]}, {said[1]} to {said[2]}")
 
 
 def _draw_name(root: Element, name: str, x: float, y: float) -> None:
@@ -173,21 +185,17 @@ def _draw_ticks_below(root: Element, frame: Frame, marks: Sequence[float], unit:
         add(root, "text", tick_label(mark, step) + unit, x=x, y=bottom + 16, kind="tick middle")
 
 
-def _draw_ticks_left(root: Element, frame: Frame, marks: Sequence[float], words: str, better: str) -> None:
+def _draw_ticks_left(root: Element, frame: Frame, marks: Sequence[float]) -> None:
     step = marks[1] - marks[0]
     for mark in marks:
         y = frame.down(mark)
         add(root, "line", x1=frame.left, x2=frame.left + frame.width, y1=y, y2=y, kind="grid")
         add(root, "text", tick_label(mark, step), x=frame.left - 8, y=y + 4, kind="tick end")
-    arrow = "\N{UPWARDS ARROW}" if better == "higher" else "\N{DOWNWARDS ARROW}"
-    add(root, "text", words, x=4.0, y=13.0, kind="axis-words")
-    add(root, "text", f"{arrow} better", x=frame.left + frame.width, y=13.0, kind="axis-words end")
 
 
-def _draw_axis_words(root: Element, frame: Frame, words: str, higher: bool) -> None:
-    """Below the axis: its words in the middle, and which end is the better one."""
+def _draw_better(root: Element, frame: Frame, higher: bool) -> None:
+    """Below the axis: which of its ends is the better one."""
     y, right = frame.top + frame.height + 36, frame.left + frame.width
-    add(root, "text", words, x=frame.left + frame.width / 2, y=y, kind="axis-words middle")
     text = "better \N{RIGHTWARDS ARROW}" if higher else "\N{LEFTWARDS ARROW} better"
     add(
         root,
@@ -197,10 +205,6 @@ def _draw_axis_words(root: Element, frame: Frame, words: str, higher: bool) -> N
         y=y,
         kind=f"axis-words {'end' if higher else ''}",
     )
-
-
-def _axis_words(metric: Mapping[str, Any]) -> str:
-    return f"{metric['title']}, {metric['unit']}" if metric["unit"] else str(metric["title"])
 
 
 def _whole_ticks(low: float, high: float) -> list[float]:

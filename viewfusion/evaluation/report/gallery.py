@@ -10,7 +10,7 @@ from ..comparison import Comparison
 from ..runs import Run
 from .pictures import ROOM, Picture, comparison_picture
 from .spins import wrapped
-from .words import decimals, number
+from .words import decimals, number, unit_of
 
 SHOWN = 3
 """Objects at each end; of fewer than twice as many, all."""
@@ -23,12 +23,11 @@ _RANKING = ("lpips_vgg", "lpips_alex", "psnr", "ssim", "adjacent_lpips_vgg", "ad
 
 @dataclass(frozen=True)
 class Exhibit:
-    """An object: its rank of how many, its scores in words, and a picture for each run."""
+    """An object, its rank, and for each run its scores in words and a picture."""
 
     name: str
     rank: int
-    scores: list[str]
-    pictures: list[tuple[str, Picture]]
+    runs: list[tuple[str, list[str], Picture]]
 
 
 @dataclass(frozen=True)
@@ -68,18 +67,23 @@ def gallery(found: Comparison, metric: str) -> list[Group]:
 
 
 def _exhibit(found: Comparison, runs: Sequence[Run], name: str, rank: int, room: float) -> Exhibit:
-    pictures = []
+    shown = []
     for run in runs:
+        each = run.scored[name]
         label = f"{name} by {run.label}: views, truth where it is known, and their difference"
-        columns = _columns(run.scored[name])
-        pictures.append((run.label, comparison_picture(run.folder, name, columns, room, label)))
-    each = runs[0].scored[name]["scores"]
-    scores = [
-        f"{metric['title']} {number(each[key], decimals([each[key]]))} {metric['unit']}".strip()
-        for key, metric in found.metrics.items()
-        if each.get(key) is not None
-    ]
-    return Exhibit(name, rank, scores, pictures)
+        picture = comparison_picture(run.folder, name, _columns(each), room, label)
+        shown.append((run.label, _scores(found, each["scores"]), picture))
+    return Exhibit(name, rank, shown)
+
+
+def _scores(found: Comparison, scores: Mapping[str, float | None]) -> list[str]:
+    """For instance "PSNR 17.21 dB"."""
+    said = []
+    for name, metric in found.metrics.items():
+        score = scores.get(name)
+        if score is not None:
+            said.append(f"{metric['title']} {number(score, decimals([score]))} {unit_of(metric)}".rstrip())
+    return said
 
 
 def _columns(each: Mapping[str, Any]) -> list[str]:

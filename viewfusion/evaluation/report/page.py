@@ -24,7 +24,7 @@ from .gallery import MAX_SHOWN_RUNS, gallery, ranked, ranking_metric
 from .spins import spin_curves
 from .svg import Element, add_mark, canvas, to_text
 from .tables import MAX_ROWS, object_table, score_rows
-from .words import checkpoint_words, comparable, count, published_words, short_hash
+from .words import checkpoint_words, comparable, count, published_words, unit_of
 
 _HERE = Path(__file__).parent
 _MOST_FAILURES = 200
@@ -105,17 +105,28 @@ def _content(found: Comparison) -> dict[str, Any]:
         "object_charts": _object_charts(found),
         "spin_charts": _spin_charts(found),
         "groups": gallery(found, ranking) if ranking else [],
+        "ranks": len(ranked(found, ranking)) if ranking else 0,
         "most_runs": MAX_SHOWN_RUNS,
         "drawn": _drawn,
+        "setting": _setting,
+        "unit_of": unit_of,
         "failures": _failures(found),
-        "table": {"titles": titles, "rows": objects, "hidden": max(0, len(found.objects) - MAX_ROWS)},
+        "table": {
+            "titles": titles,
+            "rows": objects,
+            "hidden": max(0, len(found.objects) - MAX_ROWS),
+            "notes": any(row.notes for row in objects),
+        },
     }
 
 
 def _title(found: Comparison) -> str:
     data = found.runs[0].results["data"]["name"]
     if len(found.runs) == 1:
-        return f"{found.runs[0].label} on {data}"
+        system = found.runs[0].results["system"]
+        names = dict.fromkeys(filter(None, (system["name"], system["variant"])))
+        using = f" with {system['checkpoint']['name']}" if system["checkpoint"] else ""
+        return f"{', '.join(names)}{using} on {data}"
     return f"{len(found.runs)} systems on {data}"
 
 
@@ -130,7 +141,7 @@ def _run(found: Comparison, place: int) -> dict[str, Any]:
     checkpoint, data = system["checkpoint"] or {}, results["data"]
     failed = sum(each["status"] == "failed" for each in results["objects"])
     rows = [
-        ("System", ", ".join(filter(None, (system["name"], system["variant"])))),
+        ("System", ", ".join(dict.fromkeys(filter(None, (system["name"], system["variant"]))))),
         ("Checkpoint", checkpoint_words(system)),
         ("Checkpoint's SHA-256", checkpoint.get("sha256") or "unknown"),
         ("Data", f"{data['name']}, layout {data['layout']}, {count(data['objects'], 'object')}"),
@@ -165,7 +176,7 @@ def _facts(found: Comparison) -> list[tuple[str, str]]:
     scored, known = len(found.objects), len(results["objects"])
     values = sum(len(each["images"]) + len(each["pairs"]) for each in found.runs[0].scored.values())
     facts = [
-        ("Protocol", f"{results['protocol']['name']} {short_hash(results['protocol']['sha256'])}"),
+        ("Protocol", results["protocol"]["name"]),
         ("Objects", f"{scored} of {known}" if scored < known else str(scored)),
         ("Views and pairs", str(values)),
     ]
@@ -183,9 +194,8 @@ def _notices(found: Comparison) -> list[str]:
         failed = len(run.results["objects"]) - len(run.scored)
         whose = "" if len(found.runs) == 1 else f" of {run.label}"
         if failed:
-            notices.append(
-                f"{count(failed, 'object')}{whose} failed, and no mean has them; they are listed below."
-            )
+            lost = f"{count(failed, 'object')}{whose} failed and {'is' if failed == 1 else 'are'} in no mean"
+            notices.append(f"{lost}; see Failed for why.")
         evaluated, there = len(run.results["objects"]), run.results["data"]["objects"]
         if evaluated != there:
             notices.append(f"{evaluated} of the {count(there, 'object')} of the data{whose} were evaluated.")
@@ -194,6 +204,11 @@ def _notices(found: Comparison) -> list[str]:
             f"Everything here is of the {count(len(found.objects), 'object')} that every run scored; "
             f"{count(len(found.left_out), 'object')} could not be compared."
         )
+    for run in found.runs:
+        for name, why in (run.results.get("unmeasured") or {}).items():
+            notices.append(
+                f"{name} was not measured{'' if len(found.runs) == 1 else f' of {run.label}'}: {why}"
+            )
     notices += found.notes
     if len(found.objects) < 5:
         few = count(len(found.objects), "object")
@@ -213,9 +228,9 @@ def _object_charts(found: Comparison) -> dict[str, Any]:
             for each in entries
         ]
         if rows:
-            charts.append(_drawn(object_chart(metric, labels, rows, means)))
+            charts.append({"metric": metric, "drawing": _drawn(object_chart(metric, labels, rows, means))})
     most = most_rows(len(labels))
-    return {"drawings": charts, "most": most if len(found.objects) > most else 0}
+    return {"charts": charts, "most": most if len(found.objects) > most else 0}
 
 
 def _spin_charts(found: Comparison) -> list[dict[str, Any]]:
@@ -228,8 +243,8 @@ def _spin_charts(found: Comparison) -> list[dict[str, Any]]:
         if curves:
             charts.append(
                 {
+                    "metric": metric,
                     "drawing": _drawn(spin_chart(metric, curves, by_azimuth)),
-                    "of": metric["of"],
                     "by_azimuth": by_azimuth,
                     "sectors": any(curve.dots for curve in curves),
                 }

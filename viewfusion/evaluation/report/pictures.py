@@ -31,7 +31,7 @@ _TALLEST = 4
 _CELL = (56.0, 128.0)
 """Least and greatest side of a view on the page; each gets twice as many pixels, for fine screens."""
 
-_WIDE, _LEFT, _TOP = 1024.0, 66.0, 20.0
+_WIDE, _LEFT, _TOP = 1024.0, 76.0, 20.0
 _SHRINKING = ((2.0, "png"), (2.0, "jpeg"), (1.5, "jpeg"), (1.0, "jpeg"), (0.5, "jpeg"))
 """What is tried in turn until a picture fits: pixels for each unit of the page, and the format."""
 

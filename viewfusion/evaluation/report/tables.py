@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..comparison import Comparison, Difference
-from .words import count, decimals, number, signed
+from .words import count, decimals, number, signed, unit_of
 
 MAX_ROWS = 1000
 """Objects in a table; all of them are in ``results.csv``."""
@@ -62,16 +62,18 @@ def _row(
     places = decimals([*means, *theirs])
     there = [mean for mean in means if mean is not None]
     top = (max if metric["better"] == "higher" else min)(there) if len(there) > 1 else None
-    cells = []
-    for place, entry in enumerate(entries):
-        difference = found.differences[place - 1][name] if place else None
-        cells.append(_cell(entry, difference, metric["better"], places, top))
+    differences = [None, *(each[name] for each in found.differences)]
+    fine = max(places, *(finer(each) for each in differences))
+    cells = [
+        _cell(entry, places, top, _difference_words(difference, metric["better"], fine))
+        for entry, difference in zip(entries, differences, strict=True)
+    ]
     first = entries[0] or {"objects": 0, "values": 0, "missing": 0}
     kind = {"images": "view", "pairs": "pair", "object": "object"}[metric["of"]]
     return Row(
         name=name,
         title=metric["title"],
-        unit=metric["unit"],
+        unit=unit_of(metric),
         better=metric["better"],
         objects=first["objects"],
         values=count(first["values"], kind),
@@ -82,11 +84,7 @@ def _row(
 
 
 def _cell(
-    entry: Mapping[str, Any] | None,
-    difference: Difference | None,
-    better: str,
-    places: int,
-    top: float | None,
+    entry: Mapping[str, Any] | None, places: int, top: float | None, difference: dict[str, str]
 ) -> Cell:
     if entry is None:
         return Cell("not measured")
@@ -97,19 +95,25 @@ def _cell(
         ends=f"{number(entry['low'], places)} to {number(entry['high'], places)}",
         best=entry["mean"] == top,
         missing=count(entry["missing"], "value") if entry["missing"] else "",
-        **_difference_words(difference, better, places),
+        **difference,
     )
+
+
+def finer(found: Difference | None) -> int:
+    """How many digits show a difference to about two."""
+    if found is None:
+        return 0
+    return decimals([found.interval.mean, found.interval.low, found.interval.high]) - 1
 
 
 def _difference_words(found: Difference | None, better: str, places: int) -> dict[str, str]:
     if found is None:
         return {}
     interval = found.interval
-    fine = max(places, decimals([interval.mean, interval.low, interval.high]) - 1)
     gain = interval.mean if better == "higher" else -interval.mean
     return {
-        "difference": signed(interval.mean, fine),
-        "difference_ends": f"{signed(interval.low, fine)} to {signed(interval.high, fine)}",
+        "difference": signed(interval.mean, places),
+        "difference_ends": f"{signed(interval.low, places)} to {signed(interval.high, places)}",
         "verdict": ("better" if gain > 0 else "worse") if interval.excludes_zero else "open",
         "better_on": f"better on {found.better} of {found.objects}",
     }

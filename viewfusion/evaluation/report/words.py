@@ -20,6 +20,11 @@ def decimals(values: Sequence[float | None]) -> int:
     return max(0, min(2, 3 - size) if size >= 0 else min(2 - size, 9))
 
 
+def unit_of(metric: Mapping[str, Any]) -> str:
+    """The unit, unless the title says it already, as "SIFT matches" does."""
+    return "" if metric["unit"] in metric["title"] else str(metric["unit"])
+
+
 def number(value: float | None, places: int) -> str:
     """With a true minus; a dash where there is none."""
     if value is None:
@@ -64,9 +69,8 @@ def published_words(published: Mapping[str, Any], results: Mapping[str, Any]) ->
     theirs += [f"are of {printable(published['data'])}" if published.get("data") else "are of unnamed data"]
     theirs += [f"under {printable(published['protocol'])}"] if published.get("protocol") else []
     scored = sum(each["status"] == "scored" for each in results["objects"])
-    ours = (
-        f"this run is of {count(scored, 'object')} of {printable(data['name'])}, {checkpoint_words(system)}"
-    )
+    objects = f"{count(scored, 'object')} of {printable(data['name'])}"
+    ours = f"this run is of {objects} with {checkpoint_words(system)}"
     differ = [
         word
         for word, other, own in (
