@@ -74,10 +74,8 @@ def _table(found: Comparison) -> Table:
         places = decimals([row["mean"] for row in rows if row])
         differences = [None, *(each[name] for each in found.differences)]
         fine = max(places, *(finer(each) for each in differences))
-        titles = [
-            ", ".join(filter(None, (metric["title"], unit_of(metric)))),
-            f"{metric['better']} is better",
-        ]
+        unit = f", {unit_of(metric)}" if unit_of(metric) else ""
+        titles = [f"{metric['title']}{unit}", f"{metric['better']} is better"]
         for place, (run, row) in enumerate(zip(found.runs, rows, strict=True)):
             title = titles[place] if place < len(titles) else ""
             own = [_number(row["mean"], places), _ends(row["low"], row["high"], places)] if row else ["", ""]
