@@ -102,15 +102,6 @@ class TestTruth:
         assert [pose.elevation for pose in truth.poses] == pytest.approx([0.4] * 6)
         assert truth.turn([picture(0)[..., :3]] * 6, 64).truth is None
 
-    def test_masks_are_those_of_the_alpha(self, tmp_path):
-        """A white box on white: its outline is known from the alpha alone."""
-        truth = read_truth(protocol(tmp_path), ring_object(tmp_path / "a"), {})
-        white = replace(truth, rgba=tuple(np.where(each[..., 3:] > 0, 255, each) for each in truth.rgba))
-        turn = white.turn([each[..., :3] for each in truth.rgba], 64)
-        assert turn.masks is not None
-        assert turn.masks[1].sum() == (picture(1)[..., 3] > 0).sum()
-        assert turn.truth.min() == 1
-
     @pytest.mark.parametrize(
         ("poses", "told"),
         [

@@ -324,7 +324,7 @@ def benchmark(
     devices: Devices = "auto",
     num_nodes: Nodes = 1,
     strategy: Strategy = "auto",
-    out: RunOut = Path("benchmark"),
+    out: RunOut = Path("out/benchmark"),
 ) -> None:
     """Make the views of every object of a dataset, score them, and write a report."""
     from .bench import Scoring
@@ -361,7 +361,7 @@ def evaluate(
     devices: Devices = "auto",
     num_nodes: Nodes = 1,
     strategy: Strategy = "auto",
-    out: RunOut = Path("evaluation"),
+    out: RunOut = Path("out/evaluation"),
 ) -> None:
     """Score what any system made against the truth, and write a report."""
     from .bench import Scoring

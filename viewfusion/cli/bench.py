@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -205,6 +205,7 @@ class Bench:
     def _conclude(self, scorer: Scorer, items: Sequence[Item]) -> None:
         from viewfusion.benchmark import results
         from viewfusion.evaluation.comparison import compare_runs
+        from viewfusion.evaluation.items import FAILED
         from viewfusion.evaluation.report import write_report
         from viewfusion.evaluation.results import write_results
         from viewfusion.evaluation.runs import read_runs
@@ -217,6 +218,8 @@ class Bench:
             failed += [f"{each['name']}: {each['error']}" for each in made["objects"] if each["error"]]
             if len(self.systems) > 1:
                 write_report(folder / REPORT, [folder])
+            with suppress(OSError):  # where something failed it is not empty
+                (folder / FAILED).rmdir()
         write_report(self.out / REPORT, list(self.systems))
         print_comparison(compare_runs(read_runs(list(self.systems)), common=True))
         for line in failed:
