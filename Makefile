@@ -1,12 +1,14 @@
 # make demo   installs into .venv/ and turns two shipped photos into 360 degree sequences in out/
 # make test   installs into .venv/, checks format, lint and types, and runs the tests
+# make test-slow   installs into .venv/, and runs the tests that take tens of seconds each or open Chromium
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WEIGHTS := $(VENV)/.weights
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-.PHONY: demo test install format clean
+.PHONY: demo test test-slow install format clean
 
 demo: $(READY)
 	$(BIN)/viewfusion generate-360 data/real_images/bucket.png data/real_images/bottle_on_white.jpg \
@@ -17,7 +19,11 @@ test: $(READY) $(WEIGHTS)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	$(PYTEST)
+
+# The rest of the tests: pyproject.toml names what the suite leaves out unless asked.
+test-slow: $(READY) $(WEIGHTS)
+	$(PYTEST) -m 'slow or browser'
 
 install: $(READY)
 

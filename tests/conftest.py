@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from viewfusion.cli import main
 from viewfusion.zero123 import Zero123, load_zero123
@@ -16,8 +17,11 @@ ASSETS = Path(__file__).parent / "assets"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow ones first: the last one alone would keep one core waiting."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Slow ones first: the last one alone would keep one core waiting.
+
+    Then the wheel's: the last tests are dealt out by ones and twos, and each process would build a wheel.
+    """
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name != "test_wheel.py"))
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +41,18 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
     with lzma.open(ASSETS / "tiny_zero123.ckpt.xz") as packed, path.open("wb") as unpacked:
         shutil.copyfileobj(packed, unpacked, 2**20)
     return path, ASSETS / "tiny_zero123.yaml"
+
+
+@pytest.fixture(scope="session")
+def small_checkpoint(
+    tiny_checkpoint: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """The same weights with a YAML for pictures of 64 pixels instead of 256, made many times as fast."""
+    content = yaml.safe_load(tiny_checkpoint[1].read_text())
+    content["model"]["params"]["image_size"] = 8
+    path = tmp_path_factory.mktemp("small") / "small_zero123.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return tiny_checkpoint[0], path
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ TABLE = {
         "clip_names downloads errors geometry machine outputs pickles resources torch_files untrusted views "
         "yaml_files",
         "numpy torch PIL pytorch_lightning",
-        "cv2 embreex jinja2 markupsafe safetensors scipy transformers",
+        "cv2 embreex jinja2 markupsafe safetensors scipy torchvision transformers",
     ),
     "datasets": Row("errors geometry outputs preprocessing", "numpy PIL", "trimesh embreex"),
     # The wiring.

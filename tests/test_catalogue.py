@@ -10,9 +10,12 @@ import re
 import subprocess
 import sys
 import threading
+import time
 import warnings
+from functools import partial
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 from viewfusion import resources
@@ -253,8 +256,26 @@ def command(entry: Entry, endpoint: str, cache: Path, *arguments: str, **environ
     return ended.returncode, ended.stdout.strip(), ended.stderr
 
 
+@pytest.fixture
+def fetch(run, monkeypatch, tmp_path):
+    """``fetch(endpoint)`` is ``viewfusion checkpoints fetch tiny`` in this process, from that hub."""
+
+    def call(endpoint: str):
+        theirs = partial(huggingface_hub.hf_hub_download, endpoint=endpoint, cache_dir=tmp_path)
+        with monkeypatch.context() as patch:
+            patch.setattr(huggingface_hub, "hf_hub_download", theirs)
+            return run("checkpoints", "fetch", "tiny")
+
+    for name in [name for name in os.environ if "proxy" in name.lower()]:
+        monkeypatch.delenv(name)
+    huggingface_hub.close_session()  # one that was opened before knows the proxies
+    yield call
+    huggingface_hub.close_session()
+
+
 def error_of(result) -> str:
     code, out, err = result
+    assert "Traceback" not in err
     lines = [line for line in err.splitlines() if line.startswith("error:")]
     assert (code, out, len(lines)) == (2, "", 1), err
     return lines[0]
@@ -280,8 +301,8 @@ def test_fetch_brings_the_file_once_and_then_the_name_finds_it(catalogued, tiny_
     assert hub.asked == asked  # nothing is asked for what is here
 
 
-def test_other_bytes_than_published_are_refused_and_removed(catalogued, hub, tmp_path):
-    message = error_of(command(catalogued, hub(b"something else"), tmp_path, "fetch", "tiny"))
+def test_other_bytes_than_published_are_refused_and_removed(catalogued, hub, fetch, tmp_path):
+    message = error_of(fetch(hub(b"something else")))
     assert "not the published file (another SHA-256)" in message
     left = [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == b"something else"]
     assert left == []
@@ -295,13 +316,17 @@ def test_other_bytes_than_published_are_refused_and_removed(catalogued, hub, tmp
         (403, "GatedRepo", "accept its licence there and to log in with `hf auth login`"),
     ],
 )
-def test_a_server_that_refuses(catalogued, hub, tmp_path, status, code, words):
-    assert words in error_of(command(catalogued, hub(b"", status, code), tmp_path, "fetch", "tiny"))
+def test_a_server_that_refuses(catalogued, hub, fetch, status, code, words):
+    assert words in error_of(fetch(hub(b"", status, code)))
 
 
-def test_no_network(catalogued, tmp_path):
-    nobody = "http://127.0.0.1:9"
-    assert "check the network" in error_of(command(catalogued, nobody, tmp_path, "fetch", "tiny"))
+def test_no_network(catalogued, fetch, monkeypatch):
+    """After some more attempts, between which the library would wait for 23 seconds."""
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    assert "check the network" in error_of(fetch("http://127.0.0.1:9"))
+    assert pauses == sorted(pauses)
+    assert len(pauses) > 1
 
 
 def test_a_network_that_is_switched_off(catalogued, places, monkeypatch):

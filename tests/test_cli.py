@@ -92,6 +92,7 @@ def test_a_spin_of_a_real_photo(run, tmp_path):
     assert files_of(folder) == before
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     def command(out):
         options = ["--views", "8", "--out", out, "sampling.num_inference_steps=6"]
@@ -199,21 +200,24 @@ NAMES = [
 ]
 
 
-def test_any_name_of_a_photo(tmp_path):
-    """One process for all: folders are named alike, and of damaged ones each line names one."""
+def test_any_name_of_a_photo(run, tmp_path, monkeypatch):
+    """Folders are named alike; of damaged ones, in a process with a terminal's bytes, each line names one."""
     names = [os.fsdecode(name) for name in NAMES]
     for name in names:
         (tmp_path / name).write_bytes(CHAIR.read_bytes())
-    command = [sys.executable, "-m", "viewfusion", "generate-360", "--views", "2", "--out", "out", *QUICK]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.run([*command, "--", *names], cwd=tmp_path, env=environment, capture_output=True)
-    assert process.returncode == 0, process.stderr
+    command = ["generate-360", "--views", "2", "--out", "out", *QUICK, "--", *names]
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*command)
+    assert code == 0, err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {Path(name).stem for name in names}
     for name in names:
         manifest = json.loads((tmp_path / "out" / Path(name).stem / "manifest.json").read_text())
         assert manifest["input"]["file"] == name
         (tmp_path / name).write_bytes(CHAIR.read_bytes()[:3000])
-    process = subprocess.run([*command, "--", *names], cwd=tmp_path, env=environment, capture_output=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(
+        [sys.executable, "-m", "viewfusion", *command], env=environment, capture_output=True
+    )
     lines = process.stderr.splitlines()
     assert process.returncode == 1
     assert len(lines) == len(names) + 1

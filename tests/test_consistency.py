@@ -99,3 +99,4 @@ def test_a_planted_inconsistency_is_seen_by_every_metric(spins):
         seen = {name for name in true if found[name] < true[name] - 0.1 * abs(true[name])}
         assert seen >= true.keys() - unseen.get(kind, set()), (kind, true, found)
     assert judged(spins["recoloured"])["sift"] == true["sift"]
+    assert judged(spins["turned"])["sift"] > 0.8 * true["sift"]

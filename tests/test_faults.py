@@ -329,26 +329,14 @@ def test_asked_to_stop(spin, tmp_path, whole, number, code):
 
 
 def test_stopped_in_the_middle_of_a_view_while_another_run_is_turned_away(spin, tmp_path):
-    """The first process is a Python started anew; 400 steps take it long enough."""
-    options = [CHAIR, "--out", tmp_path, "--views", "3", "sampling.num_inference_steps=400"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "viewfusion", "generate-360", *options], stderr=subprocess.PIPE, text=True
-    ) as first:
-        try:
-            deadline = time.monotonic() + PATIENCE
-            while not (tmp_path / "chair/views/000.png").exists():
-                assert first.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            spin(tmp_path, "--views", "3", "sampling.num_inference_steps=400").refused(
-                "another run is writing to", tmp_path / "chair", "--out"
-            )
-            first.send_signal(signal.SIGTERM)
-            _, err = first.communicate(timeout=PATIENCE)
-        finally:
-            first.kill()
-    assert first.returncode == 143
-    assert err == "stopped; finished views are kept, the same command goes on from them\n"
+    """400 steps take the first process long enough."""
+    long = ("--views", "3", "sampling.num_inference_steps=400")
+    first = spin(tmp_path, *long, prepare=partial(heed, signal.SIGTERM))
+    until((tmp_path / "chair/views/000.png").exists, first)
+    spin(tmp_path, *long).refused("another run is writing to", tmp_path / "chair", "--out")
+    os.kill(first.process.pid, signal.SIGTERM)
+    assert first.wait() == 143
+    assert first.err == "stopped; finished views are kept, the same command goes on from them\n"
     assert not (tmp_path / "chair/.lock").exists()
     assert (tmp_path / "chair/views/000.png").exists()
 
@@ -477,6 +465,7 @@ def become_and_leave(arguments: tuple[str, ...], log: Path) -> None:
         os._exit(99)
 
 
+@pytest.mark.slow
 def test_a_full_disk(tmp_path, whole):
     """Wherever the room ends: one line that names the file; with a little more of it the run goes on."""
     disk, notes = tmp_path / "disk", tmp_path / "notes"

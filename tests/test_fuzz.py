@@ -41,6 +41,7 @@ from viewfusion.config import Config, load_config
 from viewfusion.datasets import DatasetObject, Renderer, open_dataset, read_mesh
 from viewfusion.datasets.archives import archived_files
 from viewfusion.errors import ViewFusionError
+from viewfusion.evaluation.metrics.clip_files import open_tower
 from viewfusion.geometry import Pose, camera_to_world, opengl_to_colmap
 from viewfusion.preprocessing import PreparedImage, prepare_image
 from viewfusion.preprocessing.segmenters import onnx
@@ -122,6 +123,39 @@ def archives() -> list[bytes]:
     buffer = io.BytesIO()
     torch.save({"state_dict": {"w": torch.arange(4.0), "n": torch.ones(2, 2)}, "epoch": 3}, buffer)
     return [buffer.getvalue(), packed(test_pickles.checkpoint())]
+
+
+def clips() -> list[bytes]:
+    """An image tower of CLIP's, tiny: as a state dict and as a module of TorchScript."""
+    wide = 64
+    shapes = {"conv1.weight": (wide, 3, 4, 4), "positional_embedding": (5, wide), "proj": (wide, 4)}
+    shapes |= {"class_embedding": (wide,)}
+    block = "transformer.resblocks.0."
+    matrices = {"attn.in_proj_": 3 * wide, "attn.out_proj.": wide, "mlp.c_fc.": 8, "mlp.c_proj.": wide}
+    for name, count in matrices.items():
+        shapes |= {f"{block}{name}weight": (count, 8 if "c_proj" in name else wide)}
+        shapes |= {f"{block}{name}bias": (count,)}
+    for name in ("ln_pre", "ln_post", f"{block}ln_1", f"{block}ln_2"):
+        shapes |= {f"{name}.{part}": (wide,) for part in ("weight", "bias")}
+    state = {f"visual.{name}": torch.ones(shape).half() for name, shape in shapes.items()}
+    plain, script = io.BytesIO(), io.BytesIO()
+    torch.save(state, plain)
+    root = Branch()
+    for name, value in state.items():
+        *path, last = name.split(".")
+        branch = root
+        for part in path:
+            if part not in dict(branch.named_children()):
+                branch.add_module(part, Branch())
+            branch = branch.get_submodule(part)
+        branch.register_parameter(last, torch.nn.Parameter(value, requires_grad=False))
+    torch.jit.save(torch.jit.trace(root, torch.zeros(1)), script)
+    return [plain.getvalue(), script.getvalue()]
+
+
+class Branch(torch.nn.Module):
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return values + 1
 
 
 def tensors() -> list[bytes]:
@@ -382,6 +416,7 @@ READERS = {
     "image": Reader(1200, "a.png", image_files, read_image, PreparedImage, with_checksums),
     "archive": Reader(700, "a.ckpt", archives, read_state_dict, dict),
     "pickle": Reader(1500, "a.ckpt", pickles, read_state_dict, dict, packed, OPCODES),
+    "CLIP": Reader(200, "a.pt", clips, open_tower, tuple),
     "safetensors": Reader(600, "a.safetensors", tensors, read_safetensors, dict, with_length, JSON),
     "config.json": Reader(600, "config.json", configs, read_in_folder, tuple, words=JSON),
     "index": Reader(300, "model.safetensors.index.json", indices, read_in_folder, tuple, words=JSON),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchmetrics
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -111,6 +112,70 @@ def test_weights_from_a_file(tmp_path, pictures):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ViewFusionError, match="cut short or damaged; remove it and run `viewfusion metrics"):
         load_lpips("alex", path)
+
+
+def originals(network: Lpips, folder: Path, name: str) -> tuple[Path, Path]:
+    """``network`` as LPIPS (before torch 1.6) and torchvision publish it."""
+    state = network.state_dict()
+    linear = {f"lin{n}.model.1.weight": state[f"linear.{n}"][None, :, None, None] for n in range(5)}
+    torch.save(linear, folder / "linear.pth", _use_new_zipfile_serialization=False)
+    places = {"alex": (0, 3, 6, 8, 10), "vgg": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)}[name]
+    ours = [key.removesuffix(".weight") for key in state if key.endswith(".weight")]
+    tower = {"classifier.6.weight": torch.zeros(3, 2)}
+    for mine, place in zip(ours, places, strict=True):
+        tower |= {f"features.{place}.{part}": state[f"{mine}.{part}"] for part in ("weight", "bias")}
+    torch.save(tower, folder / "tower.pth")
+    return folder / "linear.pth", folder / "tower.pth"
+
+
+@pytest.mark.parametrize("name", ["alex", "vgg"])
+def test_the_originals_files_are_taken(tmp_path, monkeypatch, name):
+    network = random_network(name)
+    linear, tower = originals(network, tmp_path, name)
+    loaded = load_lpips(name, linear, tower)
+    for key, weights in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], weights)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # where torchvision keeps what it downloads
+    with pytest.raises(ViewFusionError, match="where torchvision is installed run `python -c"):
+        load_lpips(name, linear)
+    kept = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}[name]
+    (tmp_path / "hub/checkpoints").mkdir(parents=True)
+    tower.rename(tmp_path / "hub/checkpoints" / kept)
+    assert torch.equal(load_lpips(name, linear).linear[4], network.linear[4])
+    other = "vgg" if name == "alex" else "alex"
+    with pytest.raises(ViewFusionError, match=f"not the weights lpips-{other}: .*give both files of one"):
+        load_lpips(other, linear, tmp_path / "hub/checkpoints" / kept)
+
+
+class Hostile:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_nothing_in_the_originals_files_runs(tmp_path, old):
+    path = tmp_path / "evil.pth"
+    torch.save({"a": Hostile(tmp_path / "ran")}, path, _use_new_zipfile_serialization=not old)
+    for files in ((path, path), (originals(random_network("alex"), tmp_path, "alex")[0], path)):
+        with pytest.raises(ViewFusionError, match=r"evil\.pth: (is not a|refused: its pickle)") as said:
+            load_lpips("alex", *files)
+        assert "\n" not in str(said.value)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("name", ["alex", "vgg"])
+def test_the_originals_linear_weights_are_those_fetched(name, tmp_path):
+    """torchmetrics ships LPIPS's own files; ours come by way of another package."""
+    network = load_lpips(name)
+    _, tower = originals(network, tmp_path, name)
+    published = Path(torchmetrics.__file__).parent / f"functional/image/lpips_models/{name}.pth"
+    loaded = load_lpips(name, published, tower)
+    for ours, theirs in zip(network.linear, loaded.linear, strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_what_is_missing_is_named_with_its_command(tmp_path, monkeypatch, pictures):

@@ -546,7 +546,7 @@ def test_real_weights_find_a_real_bottle(name):
     from viewfusion.preprocessing import cut_out
 
     photo = read_image(Path(__file__).parents[1] / "data/real_images/bottle_on_white.jpg")
-    truth = cut_out(photo).rgba[..., 3] >= 128
+    truth = cut_out(photo, "plain").rgba[..., 3] >= 128
     found = onnx.segmenter(name)(over_white(photo), Hints())
     solid = found.alpha >= 128
     assert (solid & truth).sum() / (solid | truth).sum() > 0.95

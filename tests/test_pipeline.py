@@ -30,8 +30,8 @@ def photo(hue=0):
 
 
 @pytest.fixture(scope="module")
-def pipeline(tiny_zero123):
-    return ViewFusionPipeline(tiny_zero123)
+def pipeline(small_checkpoint):
+    return ViewFusionPipeline(load_zero123(*small_checkpoint, family="zero123"))
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def test_views_come_in_output_order_and_the_first_is_the_input(pipeline):
     assert [round(view.pose.azimuth_deg) for view in views] == [0, 90, 180, 270]
     assert torch.equal(views[0].image, pipeline.prepare(photo()).image[0])
     assert views[0].record is None
-    assert views.images.shape == (4, 3, 256, 256)
+    assert views.images.shape == (4, 3, 64, 64)
     assert views.images.abs().max() <= 1
 
 
@@ -147,8 +147,8 @@ def test_progress_counts_targets_and_steps(pipeline):
     assert seen == [(0, 2, 1, 2), (0, 2, 2, 2), (1, 2, 1, 2), (1, 2, 2, 2)]
 
 
-def test_half_precision_gives_nearly_the_same_picture(pipeline, tiny_checkpoint):
-    half = ViewFusionPipeline(load_zero123(*tiny_checkpoint, dtype=torch.bfloat16))
+def test_half_precision_gives_nearly_the_same_picture(pipeline, small_checkpoint):
+    half = ViewFusionPipeline(load_zero123(*small_checkpoint, dtype=torch.bfloat16))
     config = load_config(overrides=[*QUICK, "views=2"])
     exact, rough = pipeline(photo(), config=config), half(photo(), config=config)
     assert rough[1].image.dtype == torch.float32
@@ -156,9 +156,9 @@ def test_half_precision_gives_nearly_the_same_picture(pipeline, tiny_checkpoint)
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "toaster"])
-def test_an_absent_device_is_named(device, tiny_checkpoint):
+def test_an_absent_device_is_named(device, small_checkpoint):
     with pytest.raises(ViewFusionError, match=f"the device '?{device}'? is not there"):
-        ViewFusionPipeline.from_checkpoint(*tiny_checkpoint, device=device)
+        ViewFusionPipeline.from_checkpoint(*small_checkpoint, device=device)
 
 
 def test_unknown_settings_are_named(pipeline):
@@ -176,9 +176,9 @@ OWN = {
 
 
 @pytest.fixture(scope="module")
-def stating(tiny_checkpoint, tmp_path_factory):
+def stating(small_checkpoint, tmp_path_factory):
     """A pipeline whose checkpoint says how it is sampled."""
-    model = load_zero123(*tiny_checkpoint, family="zero123")
+    model = load_zero123(*small_checkpoint, family="zero123")
     model.config["sampling"] = OWN
     folder = tmp_path_factory.mktemp("stating") / "ours"
     return ViewFusionPipeline.from_checkpoint(save_zero123(model, folder, torch.float32))
@@ -220,10 +220,10 @@ def test_what_a_user_says_counts_more_than_the_checkpoint(stating):
     assert settled(stating, None, "sampling.num_inference_steps=1")["leap_sigma"] == 0
 
 
-def test_what_a_checkpoint_states_must_go_with_what_a_user_says(pipeline, stating, tiny_checkpoint):
+def test_what_a_checkpoint_states_must_go_with_what_a_user_says(pipeline, stating, small_checkpoint):
     with pytest.raises(ViewFusionError, match=r"timesteps with the solver ddim.*of the checkpoint: solver"):
         pipeline.settled(load_config(None, ["sampling.spacing=karras"]))
-    model = load_zero123(*tiny_checkpoint, family="zero123")
+    model = load_zero123(*small_checkpoint, family="zero123")
     model.config["sampling"] = {"solver": "os.system"}
     with pytest.raises(ViewFusionError, match=r"got 'os.system' \(of the checkpoint: solver os.system"):
         ViewFusionPipeline(model).settled(load_config())
@@ -248,8 +248,8 @@ def test_saved_and_loaded_it_makes_the_same_pictures(pipeline, tmp_path):
     )
 
 
-def test_it_moves_between_precisions(tiny_checkpoint):
-    pipeline = ViewFusionPipeline.from_pretrained(tiny_checkpoint[0], config=tiny_checkpoint[1])
+def test_it_moves_between_precisions(small_checkpoint):
+    pipeline = ViewFusionPipeline.from_pretrained(small_checkpoint[0], config=small_checkpoint[1])
     assert pipeline.to("cpu", torch.bfloat16) is pipeline
     assert {value.dtype for value in pipeline.model.parameters()} == {torch.bfloat16}
     views = pipeline(photo(), views=2, num_inference_steps=STEPS)
@@ -296,9 +296,9 @@ def test_output_types(pipeline):
         pipeline(photo(), output_type="gif")
 
 
-def test_offloading_has_one_network_on_the_device_at_a_time(tiny_checkpoint, monkeypatch):
+def test_offloading_has_one_network_on_the_device_at_a_time(small_checkpoint, monkeypatch):
     """And changes no pixel. The moves are counted; where they lead is a device's own matter."""
-    pipeline = ViewFusionPipeline.from_pretrained(tiny_checkpoint[0], config=tiny_checkpoint[1])
+    pipeline = ViewFusionPipeline.from_pretrained(small_checkpoint[0], config=small_checkpoint[1])
     expected = pipeline(photo(), views=3, num_inference_steps=STEPS).images
     pipeline.enable_model_cpu_offload("cpu")
     model, there, moves = pipeline.model, [], []

@@ -166,6 +166,7 @@ class Away:
             "PATH": "/usr/bin:/bin",
             "WATCHED": str(self.notes),
             "PYTHONDONTWRITEBYTECODE": "1",  # Python's own writing, into the packages we depend on
+            "OMP_NUM_THREADS": "1",  # as many as cores would wait for each other beside other tests
         }
         return subprocess.run(
             [self.environment / "bin" / command[0], *command[1:]],

@@ -47,6 +47,6 @@ def clip_part(tensor: torch.Tensor, part: str) -> torch.Tensor:
     """``part`` of an original tensor, as :func:`clip_names` tells it: transposed, q, k or v, or all."""
     if part == "transposed":
         return tensor.T.contiguous() if tensor.ndim == 2 else tensor
-    if part in ("q", "k", "v"):
+    if part in ("q", "k", "v") and tensor.ndim:
         return tensor.tensor_split(3)["qkv".index(part)]
     return tensor

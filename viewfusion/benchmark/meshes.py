@@ -25,7 +25,7 @@ SUFFIXES = (".obj", ".glb", ".gltf", ".ply", ".stl")
 INSIDE = ("mesh", "model", "meshes/model", "meshes/mesh")
 """What a mesh is called in its object's folder, without the suffix."""
 
-_SEEN_FROM, _SEEN_SIDE = 6, 256
+_SEEN_FROM, _SEEN_SIDE = 4, 160
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _picture(ours: Triangles, truth: Triangles, settings: MeshSettings, turn: float) -> np.ndarray:
-    """Both from six sides, as they are compared: ours above, the truth below."""
+    """Both from four sides, as they are compared: ours above, the truth below."""
     steps, longest = settings.alignment, settings.alignment.longest_side
     placed = [
         aligned(ours, steps.prediction, turn, longest),

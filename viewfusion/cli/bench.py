@@ -16,6 +16,7 @@ import viewfusion
 from viewfusion.errors import ViewFusionError
 
 from .batch import BatchError
+from .compare import print_comparison
 from .progress import ObjectsProgress, say
 
 if TYPE_CHECKING:
@@ -203,8 +204,10 @@ class Bench:
 
     def _conclude(self, scorer: Scorer, items: Sequence[Item]) -> None:
         from viewfusion.benchmark import results
+        from viewfusion.evaluation.comparison import compare_runs
         from viewfusion.evaluation.report import write_report
         from viewfusion.evaluation.results import write_results
+        from viewfusion.evaluation.runs import read_runs
 
         data = {"name": self.data.name, "layout": self.data.layout}
         failed: list[str] = []
@@ -215,6 +218,7 @@ class Bench:
             if len(self.systems) > 1:
                 write_report(folder / REPORT, [folder])
         write_report(self.out / REPORT, list(self.systems))
+        print_comparison(compare_runs(read_runs(list(self.systems)), common=True))
         for line in failed:
             say(self.console, f"error: {line}")
         say(self.console, f"report in {self.out / REPORT}")

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from viewfusion.geometry import Family
     from viewfusion.pipeline import ViewFusionPipeline
 
-MOST_RUNS = 100
-
 
 @dataclass(frozen=True)
 class Network:
@@ -79,13 +77,14 @@ def runs(network: Network) -> dict[str, Config]:
         ViewFusionError: no such variant or setting, or too many runs.
     """
     from viewfusion.config import load_config
+    from viewfusion.evaluation.runs import MAX_RUNS
 
     axes = [_swept(sweep) for sweep in network.sweeps]
     if network.variants:
         axes.insert(0, [f"fusion.variant={name}" for name in _variants(network.variants)])
     combined = list(product(*axes))
-    if len(combined) > MOST_RUNS:
-        raise ViewFusionError(f"{len(combined)} runs asked for, where {MOST_RUNS} is the most")
+    if len(combined) > MAX_RUNS:
+        raise ViewFusionError(f"{len(combined)} runs asked for, where {MAX_RUNS} is the most")
     return {
         ",".join(map(_label, settings)): load_config(network.preset, [*network.overrides, *settings])
         for settings in combined

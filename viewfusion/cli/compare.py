@@ -38,12 +38,13 @@ def compare_runs(folders: list[Path], out: Path | None, common: bool, as_json: b
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=2))
         return
-    _print(found)
+    print_comparison(found)
     if out is not None:
         typer.echo(f"report: {out}", err=True)
 
 
-def _print(found: Comparison) -> None:
+def print_comparison(found: Comparison) -> None:
+    """The protocol, and the means of every run under it; of several, their differences to the first."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=max(console.width, _NARROWEST))

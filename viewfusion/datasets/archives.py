@@ -86,7 +86,7 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         raise ViewFusionError(f"{archive}: {error}") from None
     except OSError as error:
         raise ViewFusionError(
-            f"{archive}: cannot be read ({error.strerror or error}); check the path"
+            f"{archive}: cannot be read ({error.strerror or error}); check the path, or download it again"
         ) from None
     except _DAMAGED as error:
         said = " ".join(str(error).split())[:100] or type(error).__name__

@@ -66,6 +66,8 @@ def predict(
         try:
             trainer.predict(worker, return_predictions=False)
             trainer.strategy.barrier()
+            if trainer.is_global_zero:
+                told()
         except BaseException as error:
             _end_children(trainer)
             if not first_process():

@@ -38,12 +38,13 @@ def release(tensor: torch.Tensor) -> None:
 def _is_mapped_file(start: int, end: int) -> bool:
     """Whether one mapping of a file covers these addresses; advice on any other memory would clear it."""
     try:
-        lines = _MAPS.read_text(encoding="utf-8", errors="replace").splitlines()
+        # The system writes lines as they are read: as few as possible, this being asked for every weight.
+        with _MAPS.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                span, _, _, _, inode, *_ = line.split(maxsplit=5)
+                low, _, high = span.partition("-")
+                if int(low, 16) <= start < int(high, 16):
+                    return inode != "0" and end <= int(high, 16)
     except OSError:
-        return False
-    for line in lines:
-        span, _, _, _, inode, *_ = line.split(maxsplit=5)
-        low, _, high = span.partition("-")
-        if int(low, 16) <= start < int(high, 16):
-            return inode != "0" and end <= int(high, 16)
+        pass
     return False

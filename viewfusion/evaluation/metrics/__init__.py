@@ -12,6 +12,7 @@ from .matches import sift_matches, sift_matches_around
 from .outlines import mask_overlap, object_pixels, outline_overlap
 from .pictures import each_with_next, resized, unit_images
 from .pixels import psnr, ssim
+from .raft import Raft, load_raft
 from .rife import Rife, load_rife
 from .weights import WEIGHTS, find_weights
 
@@ -20,6 +21,7 @@ __all__ = [
     "Clip",
     "Interval",
     "Lpips",
+    "Raft",
     "Rife",
     "bootstrap_interval",
     "each_with_next",
@@ -28,6 +30,7 @@ __all__ = [
     "flow_warp_error",
     "load_clip",
     "load_lpips",
+    "load_raft",
     "load_rife",
     "loop_closure",
     "mask_overlap",

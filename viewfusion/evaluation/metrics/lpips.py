@@ -6,6 +6,7 @@ Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual M
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import torch
@@ -14,7 +15,8 @@ from torch import nn
 from viewfusion.errors import ViewFusionError
 
 from .pictures import check_pair
-from .weights import load_network
+from .saved import open_tensors
+from .weights import filled, load_network
 
 NETWORKS = ("alex", "vgg")
 _WIDTHS = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
@@ -77,15 +79,64 @@ class Lpips(nn.Module):
         return torch.stack(parts).sum(0)
 
 
-def load_lpips(network: str, path: Path | None = None) -> Lpips:
+def load_lpips(network: str, path: Path | None = None, tower: Path | None = None) -> Lpips:
     """LPIPS on "alex" or "vgg" with the weights at ``path``, or those that were fetched.
+
+    Args:
+        path: a safetensors file of ours, or the ``.pth`` of the original LPIPS (``weights/v0.1/alex.pth``),
+            which has the linear weights only.
+        tower: beside such a ``.pth``, torchvision's file of the network; by default the one that torchvision
+            has downloaded, which is read without torchvision.
 
     Raises:
         ViewFusionError: another network, no file, or one that does not fit.
     """
     with torch.device("meta"):
         empty = Lpips(network)
-    return load_network(empty, f"lpips-{network}", path)
+    if path is None or path.suffix != ".pth":
+        return load_network(empty, f"lpips-{network}", path)
+    tensors = {**_tower_weights(empty, tower or _torchvision_file(network)), **_linear_weights(path)}
+    return filled(empty, tensors, f"lpips-{network}", path, "give both files of one network")
+
+
+_TOWERS = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}
+_KIND = "file of LPIPS's weights"
+
+
+def _torchvision_file(network: str) -> Path:
+    """Where torchvision keeps the weights of a tower."""
+    place = Path(torch.hub.get_dir()) / "checkpoints" / _TOWERS[network]
+    if not place.is_file():
+        name = "alexnet" if network == "alex" else "vgg16"
+        raise ViewFusionError(
+            f"{place}: no such file, and a .pth of LPIPS has no {name} in it; where torchvision is installed "
+            f"""run `python -c "import torchvision; torchvision.models.{name}(weights='IMAGENET1K_V1')"`, """
+            "or give that file as tower"
+        )
+    return place
+
+
+def _tower_weights(network: Lpips, path: Path) -> dict[str, torch.Tensor]:
+    """The convolutions in torchvision's order, under the names of ``network``."""
+    file = open_tensors(path, _KIND, "give torchvision's file of the network")
+    found = re.compile(r"features\.(\d{1,3})\.(weight|bias)")
+    places = sorted({int(match[1]) for match in map(found.fullmatch, file.names) if match})
+    ours = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
+    names = {
+        f"{mine}.{part}": f"features.{place}.{part}"
+        for mine, place in zip(ours, places, strict=False)
+        for part in ("weight", "bias")
+    }
+    tensors = file.fetch([each for each in names.values() if each in file.names])
+    return {mine: tensors[theirs] for mine, theirs in names.items() if theirs in tensors}
+
+
+def _linear_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Five vectors, which the original has as convolutions (1, C, 1, 1)."""
+    file = open_tensors(path, _KIND, "give LPIPS's own alex.pth or vgg.pth")
+    names = {f"linear.{place}": f"lin{place}.model.1.weight" for place in range(5)}
+    tensors = file.fetch([each for each in names.values() if each in file.names])
+    return {mine: tensors[theirs].flatten() for mine, theirs in names.items() if theirs in tensors}
 
 
 def _alex() -> list[nn.Module]:

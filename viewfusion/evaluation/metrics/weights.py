@@ -6,6 +6,7 @@ none travels with viewfusion.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,7 @@ from torch import nn
 from viewfusion.downloads import Archive
 from viewfusion.errors import ViewFusionError
 from viewfusion.resources import cache_folder
+from viewfusion.untrusted import shown
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -92,14 +94,32 @@ def load_network(network: Network, name: str, path: Path | None = None) -> Netwo
         raise ViewFusionError(
             f"{place}: cut short or damaged; remove it and run `viewfusion metrics fetch {name}`"
         ) from error
-    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    return filled(network, tensors, name, place, f"remove it and run `viewfusion metrics fetch {name}`")
+
+
+def filled(
+    network: Network, tensors: Mapping[str, torch.Tensor], name: str, place: Path, remedy: str
+) -> Network:
+    """``network`` with ``tensors`` for its weights, frozen; its own need no memory.
+
+    Args:
+        name: of the weights, ``place``: where they lie, and ``remedy``: what to do about wrong ones; for
+            messages.
+
+    Raises:
+        ViewFusionError: other names or shapes than the network's, or numbers that are not finite.
+    """
+    own = network.state_dict()
+    wanted = {key: tuple(value.shape) for key, value in own.items()}
     got = {key: tuple(value.shape) for key, value in tensors.items()}
     if wanted != got:
         odd = min(key for key in {*wanted, *got} if wanted.get(key) != got.get(key))
         raise ViewFusionError(
-            f"{place}: these are not the weights {name}: {odd} should be {wanted.get(odd, 'absent')} and is "
-            f"{got.get(odd, 'absent')}; remove it and run `viewfusion metrics fetch {name}`"
+            f"{place}: these are not the weights {name}: {shown([odd])} should be "
+            f"{wanted.get(odd, 'absent')} and is {got.get(odd, 'absent')}; {remedy}"
         )
-    floats = {key: value.to(torch.float32) for key, value in tensors.items()}
+    floats = {key: value.to(own[key].dtype) for key, value in tensors.items()}
+    if not all(bool(value.isfinite().all()) for value in floats.values()):
+        raise ViewFusionError(f"{place}: a number in the weights {name} is not finite; {remedy}")
     network.load_state_dict(floats, assign=True)
     return network.requires_grad_(False).eval()

@@ -1,0 +1,163 @@
+"""``evaluate``: are predictions of any system scored as worked out by hand, and misfits told?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+from test_benchmark import RING, ring_object
+
+from viewfusion.evaluation.protocols import protocol_names
+
+NAMES = ("one", "two")
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """True views of two objects, and predictions that are 10 of 255 darker everywhere."""
+    (tmp_path / "trial.yaml").write_text(RING)
+    for name in NAMES:
+        each = ring_object(tmp_path / "ref" / name)
+        (tmp_path / "pred" / name).mkdir(parents=True)
+        for place, picture in enumerate(each.pictures):
+            rgba = np.asarray(Image.open(picture.path)).astype(int)
+            over_white = rgba[..., :3] * (rgba[..., 3:] > 0) + 255 * (rgba[..., 3:] == 0)
+            darker = np.abs(over_white - 10).astype(np.uint8)
+            Image.fromarray(darker).save(tmp_path / "pred" / name / f"{place:03d}.png")
+    return tmp_path
+
+
+def call(run, data: Path, *more: str, pred: str = "pred", ref: str | None = "ref", out: str = "out"):
+    refs = ["--ref", data / ref] if ref else []
+    return run(
+        "evaluate", "--protocol", data / "trial.yaml", "--pred", data / pred, *refs, "--out", data / out,
+        "--devices", "1", *more,
+    )  # fmt: skip
+
+
+def results(data: Path, out: str = "out") -> dict:
+    return json.loads((data / out / "results.json").read_text())
+
+
+def test_the_numbers_are_those_worked_out_by_hand(data, run):
+    code, _, told = call(run, data)
+    assert code == 0, told
+    found = results(data)
+    assert found["system"] == {"name": "pred", "variant": None, "checkpoint": None, "config": None}
+    assert found["data"]["layout"] == "viewfusion"
+    assert found["summary"]["psnr"]["mean"] == pytest.approx(20 * np.log10(255 / 10), abs=1e-4)
+    assert found["summary"]["psnr"]["values"] == 6  # the input is not scored
+    assert (data / "out/objects/one/comparison.png").is_file()
+    assert "<html" in (data / "out/report.html").read_text()
+
+
+def test_sets_that_do_not_match_are_listed_and_nothing_is_started(data, run):
+    (data / "pred/two").rename(data / "pred/three")
+    code, _, told = call(run, data)
+    assert code == 2
+    assert "lacks two" in told
+    assert "lacks three" in told
+    assert not (data / "out").exists()
+
+
+def test_predictions_that_are_broken_fail_alone(data, run):
+    (data / "pred/one/002.png").unlink()
+    assert call(run, data)[0] == 1
+    first, second = results(data)["objects"]
+    assert (first["status"], second["status"]) == ("failed", "scored")
+    assert "002" in first["error"]
+    Image.new("RGB", (64, 64)).save(data / "pred/one/002.png")
+    assert call(run, data)[0] == 0  # what failed is tried again
+    assert [each["status"] for each in results(data)["objects"]] == ["scored", "scored"]
+
+
+def test_another_size_is_refused_unless_asked_for(data, run):
+    for name in NAMES:
+        for path in (data / "pred" / name).iterdir():
+            Image.open(path).resize((32, 32)).save(path)
+    code, _, told = call(run, data)
+    assert code == 1
+    assert "32 x 32 pixels, the protocol wants 64 x 64; --resize has them resized" in told
+    assert call(run, data, "--resize", out="resized")[0] == 0
+    assert "views of 32 x 32 pixels were resized to 64" in results(data, "resized")["objects"][0]["notes"]
+
+
+def test_a_spin_needs_no_truth_and_other_protocols_do(data, run):
+    code, _, told = call(run, data, ref=None)
+    assert (code, "compares with the truth; give --ref" in told) == (2, True)
+    (data / "trial.yaml").write_text(
+        "about: A trial.\ntask: spin\nviews: 4\nsize: 64\nmetrics: {adjacent_sift: {}}\n"
+    )
+    code, _, told = call(run, data, ref=None)
+    assert code == 0, told
+    assert [pair["views"] for pair in results(data)["objects"][0]["pairs"]] == [
+        [0, 1],
+        [1, 2],
+        [2, 3],
+        [3, 0],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"pred": "nowhere"}, "nowhere"),
+        ({"ref": "nowhere"}, "nowhere"),
+        ({"pred": "trial.yaml"}, "trial.yaml"),
+    ],
+)
+def test_folders_that_are_none(data, run, changes, told):
+    code, _, error = call(run, data, **changes)
+    assert (code, told in error, error.count("\n")) == (2, True, 1), error
+
+
+def test_two_at_once_and_another_run_in_a_folder_are_refused(data, run):
+    from viewfusion.outputs.locking import FolderLock
+
+    (data / "out").mkdir()
+    lock = FolderLock(data / "out")
+    code, _, told = call(run, data)
+    assert (code, "another run is writing to" in told) == (2, True)
+    lock.release()
+    assert call(run, data)[0] == 0
+    code, _, told = call(run, data, "--without", "psnr")
+    assert (code, "is of another run (metrics=" in told) == (2, True), told
+
+
+def test_meshes(tmp_path, run):
+    """A unit ball against a slightly smaller one, which the protocol scales to the same size; and a cube."""
+    for folder, radius in (("pred", 0.4), ("ref", 1.0)):
+        (tmp_path / folder / "cube").mkdir(parents=True)
+        trimesh.creation.icosphere(3, radius).export(tmp_path / folder / "ball.ply")
+        trimesh.creation.box((radius,) * 3).export(tmp_path / folder / "cube/mesh.obj")
+    arguments = ("evaluate", "--protocol", "mesh-viewfusion", "--devices", "1", "--pred", tmp_path / "pred")
+    code, _, told = run(*arguments, "--out", tmp_path / "out", "--ref", tmp_path / "ref")
+    assert code == 0, told
+    ball, cube = results(tmp_path)["objects"]
+    assert ball["scores"]["volume_iou"] == cube["scores"]["volume_iou"] == 1
+    assert ball["scores"]["chamfer"] < 1e-3
+    assert ball["scores"]["f_score"] == 1
+    assert Image.open(tmp_path / "out/objects/ball/comparison.png").size == (4 * 160, 2 * 160)
+    turned = tmp_path / "turns.json"
+    turned.write_text('{"cube": 45, "ball": 45}')
+    assert run(*arguments, "--out", tmp_path / "turned", "--ref", tmp_path / "ref", "--turns", turned)[0] == 0
+    ball, cube = results(tmp_path, "turned")["objects"]
+    assert ball["scores"]["volume_iou"] > 0.95
+    assert cube["scores"]["volume_iou"] < 0.9
+    code, _, told = run(*arguments, "--out", tmp_path / "none")
+    assert (code, "compares with the truth" in told) == (2, True)
+    (tmp_path / "pred/ball.ply").write_bytes(b"ply\nbroken")
+    code, _, told = run(*arguments, "--out", tmp_path / "broken", "--ref", tmp_path / "ref")
+    assert (code, "ball.ply" in told) == (1, True), told
+    code, _, told = run("benchmark", "--protocol", "mesh-viewfusion", "--out", tmp_path / "b")
+    assert (code, "only `evaluate` scores" in told) == (2, True)
+
+
+def test_protocols_are_shown(run):
+    code, told, _ = run("protocols")
+    assert code == 0
+    assert [line for line in told.splitlines() if not line.startswith(" ")] == protocol_names()
