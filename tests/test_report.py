@@ -241,8 +241,10 @@ def test_few_objects_are_a_page_too(tmp_path, objects):
     assert "intervals say little about other objects" in found.text
 
 
-def test_many_objects_stay_a_page(tmp_path):
-    names = tuple(f"object {i:04d}" for i in range(1200))
+def test_many_objects_stay_a_page(tmp_path, monkeypatch):
+    for module in ("page", "tables"):
+        monkeypatch.setattr(f"viewfusion.evaluation.report.{module}.MAX_ROWS", 300)
+    names = tuple(f"object {i:04d}" for i in range(500))
     write_results(tmp_path, made_up_results(made_up_objects(0, views=3, names=names)))
     found, text = report(tmp_path, tmp_path)
     assert "200 more are in results.csv" in found.text

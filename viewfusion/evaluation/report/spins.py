@@ -59,8 +59,8 @@ def _places(
                 view, azimuth = holder["view"], seen_from[holder["view"]]
             else:
                 view = holder["views"][0]
-                ends = [seen_from.get(end) for end in holder["views"]]
-                azimuth = None if None in ends else midway(*ends)
+                one, other = (seen_from.get(end) for end in holder["views"])
+                azimuth = None if one is None or other is None else midway(one, other)
             found.append((each["name"], float(view), None if azimuth is None else wrapped(azimuth), value))
     return found
 

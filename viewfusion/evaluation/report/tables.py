@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..comparison import Comparison, Difference
-from .words import count, decimals, number, signed, unit_of
+from .words import count, decimals, heading, number, signed, unit_of
 
 MAX_NOTES = 100
 
@@ -132,7 +132,7 @@ class ObjectRow:
 def object_table(found: Comparison, ranking: str) -> tuple[list[str], list[ObjectRow]]:
     """Titles and rows of all objects: every metric of one run, or the ``ranking`` metric of several."""
     if len(found.runs) == 1:
-        columns = [(metric["title"], 0, name) for name, metric in found.metrics.items()]
+        columns = [(heading(metric["title"]), 0, name) for name, metric in found.metrics.items()]
     else:
         columns = [(run.label, place, ranking) for place, run in enumerate(found.runs)]
     scored = [run.scored for run in found.runs]
