@@ -75,6 +75,13 @@ def test_predictions_that_are_broken_fail_alone(data, run):
     assert [each["status"] for each in results(data)["objects"]] == ["scored", "scored"]
 
 
+def test_predictions_that_changed_since_are_not_taken_for_scored(data, run):
+    assert call(run, data)[0] == 0
+    Image.new("RGB", (64, 64)).save(data / "pred/two/001.png")
+    code, _, told = call(run, data)
+    assert (code, "two was made of other files" in told) == (2, True), told
+
+
 def test_another_size_is_refused_unless_asked_for(data, run):
     for name in NAMES:
         for path in (data / "pred" / name).iterdir():

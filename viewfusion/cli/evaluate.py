@@ -73,20 +73,21 @@ def _views(judging: Judging, pred: Predictions, ref: Reference, scoring: Scoring
     if references and ref.folder:
         ours, theirs = object_names(predictions), object_names(references)
         check_same_objects((pred.folder, ours), (ref.folder, theirs))
-    data = Data.of(references or predictions)
+    data = Data.of(references or predictions, predictions)
     Bench(judging, data, scoring.out, {scoring.out: pred.system}).run(
         lambda progress: comparing(judging, predictions, references, pred.resize), scoring.spread, PROCESS
     )
 
 
 def _meshes(judging: Judging, pred: Predictions, ref: Reference, scoring: Scoring) -> None:
-    from viewfusion.benchmark import check_same_objects, comparing_meshes, find_meshes
+    from viewfusion.benchmark import check_same_objects, comparing_meshes, files_digest, find_meshes
 
     assert ref.folder is not None
     ours, truth = find_meshes(pred.folder, pred.up), find_meshes(ref.folder, ref.up)
     check_same_objects((pred.folder, ours.files), (ref.folder, truth.files))
     turns = read_numbers(ref.turns, "--turns", float, "degrees") if ref.turns else {}
-    data = Data(ref.folder, "meshes", tuple(sorted(truth.files)))
+    files = {name: files_digest([ours.files[name], path]) for name, path in truth.files.items()}
+    data = Data(ref.folder, "meshes", tuple(sorted(files)), files)
     Bench(judging, data, scoring.out, {scoring.out: pred.system}).run(
         lambda progress: comparing_meshes(judging, ours, truth, turns), scoring.spread, PROCESS
     )
