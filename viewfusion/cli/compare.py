@@ -17,7 +17,7 @@ from viewfusion.errors import ViewFusionError, printable
 if TYPE_CHECKING:
     from viewfusion.evaluation.comparison import Comparison, Difference
 
-_NARROWEST = 110
+_NARROWEST = 132
 """Columns of a table that nobody watches, in a file or a pipe."""
 
 
@@ -84,9 +84,8 @@ def _table(found: Comparison) -> Table:
     from viewfusion.evaluation.report.words import decimals, unit_of
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("metric", "run", "mean", "interval", "minus baseline", "interval", "better on"):
-        words = title in ("metric", "run")
-        table.add_column(title, justify="left" if words else "right", no_wrap=title != "run")
+    for title in ("metric", "run", "mean", "minus baseline", "interval", "better on"):
+        table.add_column(title, justify="left" if title in ("metric", "run") else "right", no_wrap=True)
     for name, metric in found.metrics.items():
         rows = [summary.get(name) for summary in found.summaries]
         places = decimals([row["mean"] for row in rows if row])
@@ -96,8 +95,8 @@ def _table(found: Comparison) -> Table:
         titles = [f"{metric['title']}{unit}", f"{metric['better']} is better"]
         for place, (run, row) in enumerate(zip(found.runs, rows, strict=True)):
             title = titles[place] if place < len(titles) else ""
-            own = [_number(row["mean"], places), _ends(row["low"], row["high"], places)] if row else ["", ""]
-            cells = [title, run.label, *own, *_difference(differences[place], fine)]
+            mean = _number(row["mean"], places) if row else ""
+            cells = [title, run.label, mean, *_difference(differences[place], fine)]
             table.add_row(*(Text(printable(cell)) for cell in cells))
         table.add_section()
     return table
