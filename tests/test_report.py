@@ -459,6 +459,14 @@ def test_ticks_are_round_and_hold_the_values(low, high, wanted):
     assert ticks(low, high) == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize("low", [15.797818999999999, -0.1, 1e-7])
+def test_ticks_of_values_that_differ_by_their_rounding_only(low):
+    high = low + 2 * abs(low) * sys.float_info.epsilon
+    marks = ticks(low, high)
+    assert marks[0] < low < high < marks[-1]
+    assert len({tick_label(mark, marks[1] - marks[0]) for mark in marks}) == len(marks)
+
+
 def test_ticks_are_labelled_as_finely_as_they_lie():
     labels = [tick_label(value, step) for value, step in ((0.15, 0.025), (-4.0, 2.0), (0.5, 0.1))]
     assert labels == ["0.150", "\u22124", "0.5"]

@@ -108,7 +108,7 @@ def input_index(protocol: Protocol, each: DatasetObject, inputs: Mapping[str, in
 
 def sized(pictures: Sequence[np.ndarray], size: int) -> torch.Tensor:
     """(V, 3, size, size) float32 in [0, 1], rounded to 8 bits, as a file would hold them."""
-    scaled = resized(unit_images(np.stack(pictures)), size)
+    scaled = torch.cat([resized(unit_images(pixels[None]), size) for pixels in pictures])
     return (scaled * 255).round() / 255
 
 

@@ -61,15 +61,24 @@ class Scoring:
 
         return Spread(*self.over)
 
-    def judging(self, data: Path) -> Judging:
+    def judging(self, data: Path, *others: Path) -> Judging:
         """The protocol, and which views are inputs: as the list says, or that in the folder ``data``.
 
+        Args:
+            others: folders that are read, too.
+
         Raises:
-            ViewFusionError: no such protocol, or a list it has no use for.
+            ViewFusionError: no such protocol, a list it has no use for, or ``out`` is in what is read, where
+                it would be taken for an object.
         """
         from viewfusion.benchmark import Judging
         from viewfusion.evaluation.protocols import load_protocol
 
+        for folder in (data, *others):
+            if self.out.resolve().is_relative_to(folder.resolve()):
+                raise ViewFusionError(
+                    f"--out {self.out} lies in {folder}, which is read; choose another --out"
+                )
         protocol = load_protocol(self.protocol)
         inputs: dict[str, int] = {}
         if protocol.input == "listed":

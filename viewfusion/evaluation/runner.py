@@ -41,6 +41,8 @@ class Spread:
         Raises:
             ViewFusionError: no such device here, or an impossible number.
         """
+        if self.num_nodes < 1:
+            raise ViewFusionError(f"--num-nodes must be 1 or more, got {self.num_nodes}")
         name, _, number = self.device.partition(":")
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"

@@ -88,7 +88,8 @@ _OBJECT = record(
         "images": items(_IMAGE, _MOST_VALUES),
         "pairs": items(_PAIR, _MOST_VALUES),
         "notes": items(_WORDS, _MOST_VALUES),
-    }
+    },
+    {"truth_sha256": or_null(_HASH)},  # of what it was compared with
 )
 _DEFINITION = record(
     {

@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,12 +24,18 @@ from .items import Item, Outcome, Work, attempted, write_outcome
 try:
     import pytorch_lightning as pl
     from pytorch_lightning.callbacks import BasePredictionWriter
+    from pytorch_lightning.strategies import DDPStrategy
     from pytorch_lightning.utilities import rank_zero_only
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
 except ImportError as missing:
     raise ViewFusionError("this needs Lightning; run `pip install 'viewfusion[evaluation]'`") from missing
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
+
+_PATIENCE = timedelta(days=30)
+"""Who is done waits so long for the others. torch would end them all after 10 or 30 minutes, and an object of
+a large network can take hours."""
 
 
 def first_process() -> bool:
@@ -48,20 +55,8 @@ def predict(
         told: called in the first process when something may have been done, by whomever.
         over: accelerator, devices, machines and strategy.
     """
-    accelerator, devices, num_nodes, strategy = over
     with _quiet(), _restored_signals():
-        trainer = pl.Trainer(
-            accelerator="gpu" if accelerator == "cuda" else accelerator,
-            devices=devices,
-            num_nodes=num_nodes,
-            strategy=strategy,
-            callbacks=[_Writer(told)],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
+        trainer = _trainer(over, _Writer(told))
         worker = _Worker(items, start, {number: signal.getsignal(number) for number in _STOPS})
         try:
             trainer.predict(worker, return_predictions=False)
@@ -75,6 +70,27 @@ def predict(
             if isinstance(error, _Interrupted):
                 raise KeyboardInterrupt from None
             raise
+
+
+def _trainer(over: tuple[str, int | list[int], int, str], writer: _Writer) -> pl.Trainer:
+    accelerator, devices, num_nodes, strategy = over
+    many = num_nodes > 1 or (isinstance(devices, int) and devices > 1)
+    try:
+        return pl.Trainer(
+            accelerator="gpu" if accelerator == "cuda" else accelerator,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy=DDPStrategy(timeout=_PATIENCE) if many and strategy in ("auto", "ddp") else strategy,
+            callbacks=[writer],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+    except (ValueError, MisconfigurationException) as error:
+        reason = str(error).partition(". ")[0][:200]
+        raise ViewFusionError(f"--strategy {strategy[:60]}: Lightning refuses it ({reason})") from None
 
 
 class _Interrupted(BaseException):
