@@ -54,6 +54,7 @@ def grow_views(pipeline: ViewFusionPipeline, photo: PreparedImage, config: Confi
     rows, started = [], time.perf_counter()
     for view in pipeline.iter_views(photo, config.trajectory(), config):
         now = time.perf_counter()
+        give_back()
         if view.record:
             rows.append(
                 {
