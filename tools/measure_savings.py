@@ -101,8 +101,8 @@ PARTS = {
     "first layer": ("conv_in",),
     "time embedding": ("time_proj", "time_embedding", "time_emb_proj"),
 }
-"""What of the plain UNet each concerns, by the last word of a part's dotted name; ``norm2`` of transformer blocks
-alone, for those of residual blocks are something else."""
+"""What of the plain UNet each concerns, by the last word of a part's dotted name; of the ``norm2`` those of
+transformer blocks, not of residual ones."""
 
 
 def full_size_unet() -> Any:
