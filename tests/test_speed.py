@@ -153,7 +153,7 @@ def test_arithmetic_is_counted_by_rows(spins):
         least = sum(flops[stage] * each[count] for stage, count in parts.items())
         assert least <= each["flops"] < 1.1 * least
     assert variants["naive"]["flops_a_row"]["encode"] == variants["exact"]["flops_a_row"]["encode"]
-    assert variants["exact"]["flops_a_row"]["network"] <= variants["naive"]["flops_a_row"]["network"]
+    assert variants["exact"]["flops_a_row"]["network"] < variants["naive"]["flops_a_row"]["network"]
 
 
 def test_the_page_is_filled_from_files(spins, tmp_path):
@@ -206,7 +206,7 @@ def test_one_step_stands_for_a_spin(small_checkpoint, monkeypatch, capsys, tmp_p
     assert (naive["rows"], exact["rows"]) == (6, 4)
     for name, each in (("naive", naive), ("exact", exact)):
         assert {key: each[key] for key in ("evaluations", "encodes", "decodes")} == costs(36, 76)[name]
-    assert 0 < exact["flops_a_row"] < 1.001 * naive["flops_a_row"]  # it fuses besides
+    assert 0 < exact["flops_a_row"] < naive["flops_a_row"]
     assert "A spin of 36 views: 1.85 times fewer evaluations." in out
 
 

@@ -166,7 +166,7 @@ def one_turn(made: Sequence[Variant], photo: PreparedImage, turn: int) -> list[S
     """A spin of each variant, in the order of ``made``."""
     gc.collect()
     spins = [Spin(variant, photo) for variant in made]
-    if len({id(variant.pipeline) for variant in made}) == 1:
+    if len({id(variant.pipeline.model) for variant in made}) == 1:
         left, place = spins, turn
         while left:
             left, place = [spin for spin in rotated(left, place) if spin.go_on(1)], place + 1
@@ -190,7 +190,7 @@ def rotated(several: Sequence[T], turn: int) -> list[T]:
 def alone(variant: Variant, made: Sequence[Variant]) -> None:
     """Have this variant's network on its device and no other, so that its memory is its own."""
     for each in made:
-        if each.pipeline is not variant.pipeline:
+        if each.pipeline.model is not variant.pipeline.model:
             each.pipeline.to("cpu")
     variant.pipeline.to(variant.device)
 
