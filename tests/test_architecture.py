@@ -263,6 +263,7 @@ def test_importing_viewfusion_imports_nothing_heavy():
         ("render-object", "--help"),
         ("dataset", "check", "--help"),
         ("compare", "--help"),
+        ("benchmark-speed", "--help"),
         ("dataset", "prepare", "gso", "--help"),
     ],
 )

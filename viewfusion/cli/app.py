@@ -337,6 +337,28 @@ def benchmark(
         run(data, network, scoring)
 
 
+@app.command("benchmark-speed")
+def benchmark_speed(
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE...]", help="Settings such as seed=1.")
+    ] = None,
+    checkpoint: Checkpoint = "zero123-nano",
+    model_config: ModelConfig = None,
+    family: checkpoints.FamilyName = None,
+    preset: Preset = None,
+    views: Views = None,
+    device: Device = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+) -> None:
+    """Make one spin of a shipped picture and say how long it took and what memory. Writes nothing."""
+    from viewfusion.config import load_config
+
+    from .speed import benchmark_speed as run
+
+    config = load_config(preset, [*(settings or ()), *_settings(views=views)])
+    run(checkpoint, model_config, family, device, config, as_json)
+
+
 @app.command()
 def evaluate(
     pred: Annotated[Path, typer.Option(help="What some system made, in any layout that can be read.")],
