@@ -5,7 +5,7 @@ Enters: views' poses and pixels as they appear. Leaves: the ``Conditions`` of a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -30,6 +30,11 @@ class ReferenceMemory:
     _views: dict[int, tuple[Pose, torch.Tensor]] = field(default_factory=dict)
     _encoded: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
     _stems: dict[int, torch.Tensor] = field(default_factory=dict)
+
+    def copy(self) -> ReferenceMemory:
+        """One that knows what this one does and goes on by itself: runs that go on at once need one each."""
+        views, encoded, stems = dict(self._views), dict(self._encoded), dict(self._stems)
+        return replace(self, _views=views, _encoded=encoded, _stems=stems)
 
     def add(self, index: int, pose: Pose, pixels: torch.Tensor) -> None:
         """Remember a view: ``pixels`` (1, 3, H, W) in [-1, 1]."""

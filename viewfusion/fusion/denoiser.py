@@ -1,8 +1,9 @@
 """The fused denoiser: one noise prediction out of many reference views (ViewFusion, section 3.2).
 
 Enters: a network as a callable, what it is told of each reference, the weights. Leaves: a callable any
-solver can use. It works because a solver step is affine in the predicted noise, so averaging predictions
-before one step equals averaging the stepped latents after it; clipping x0 would break that.
+solver can use; or what it asks the network, where others ask too. It works because a solver step is affine in
+the predicted noise, so averaging predictions before one step equals averaging the stepped latents after it;
+clipping x0 would break that.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+
+from .questions import Asking, Question, answered
 
 
 class Rows(Protocol):
@@ -23,6 +26,9 @@ class Rows(Protocol):
 
     def mixed(self, weights: torch.Tensor) -> Rows:
         """M rows, each a weighted sum of these N by ``weights`` (M, N), whose rows sum to 1."""
+
+    def cat(self, several: Sequence[Any]) -> Rows:
+        """The rows of all ``several``, one after another."""
 
 
 class NoisePredictor(Protocol):
@@ -57,7 +63,20 @@ class Conditions:
             raise ValueError(f"weights must sum to 1, got {sum(self.weights):g}")
 
 
-class FusedDenoiser:
+class AskingDenoiser:
+    """A denoiser that asks the network; called as a :data:`~.sampling.Denoiser`, it is alone in doing so."""
+
+    predict_noise: NoisePredictor
+
+    def asking(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> Asking[torch.Tensor]:
+        """Asks the network, and ends with the noise prediction (rows, 4, h, w) at those latents."""
+        raise NotImplementedError
+
+    def __call__(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> torch.Tensor:
+        return answered(self.asking(latents, timestep), self.predict_noise)
+
+
+class FusedDenoiser(AskingDenoiser):
     """Classifier-free guidance and the weighted average over references, in N + 1 network evaluations.
 
     The unconditional row is told of nothing and the noisy latents are shared, so the unconditional prediction
@@ -76,9 +95,9 @@ class FusedDenoiser:
         self.weights = torch.tensor(conditions.weights, dtype=torch.float32)
         self.evaluations = 0
 
-    def __call__(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> torch.Tensor:
+    def asking(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> Asking[torch.Tensor]:
         """(1, 4, h, w) fused noise prediction at (1, 4, h, w) latents."""
-        predicted = self.predict_noise(latents, timestep, self.rows)
+        predicted = yield Question(latents, timestep, self.rows)
         self.evaluations += len(self.rows)
         self.weights = self.weights.to(predicted)  # on its device from the first step on
         if self.guidance_scale == 1:

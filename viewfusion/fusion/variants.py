@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import torch
 
-from .denoiser import Conditions, FusedDenoiser, NoisePredictor
+from .denoiser import AskingDenoiser, Conditions, FusedDenoiser, NoisePredictor
+from .questions import Asking, Question
 
 VARIANTS = (
     "viewfusion",
@@ -26,7 +27,7 @@ _ONE_AT_A_TIME = ("stochastic", "averaged-conditions")
 """Those whose network is told of one condition a step."""
 
 
-class StochasticDenoiser:
+class StochasticDenoiser(AskingDenoiser):
     """Stochastic conditioning: each step sees one reference, drawn anew (3DiM, Watson et al. 2022).
 
     Args:
@@ -42,6 +43,7 @@ class StochasticDenoiser:
         guidance_scale: float,
         generator: torch.Generator,
     ) -> None:
+        self.predict_noise = predict_noise
         self.each = [
             FusedDenoiser(predict_noise, Conditions(conditions.rows[[0, row]], (1.0,)), guidance_scale)
             for row in range(1, len(conditions.rows))
@@ -54,13 +56,13 @@ class StochasticDenoiser:
         """Network evaluations (rows) so far."""
         return sum(one.evaluations for one in self.each)
 
-    def __call__(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> torch.Tensor:
+    def asking(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> Asking[torch.Tensor]:
         """(1, 4, h, w) noise prediction of one reference at (1, 4, h, w) latents."""
         drawn = int(torch.multinomial(self.odds, 1, generator=self.generator))
-        return self.each[drawn](latents, timestep)
+        return self.each[drawn].asking(latents, timestep)
 
 
-class SeparateDenoiser:
+class SeparateDenoiser(AskingDenoiser):
     """Each reference denoises latents of its own, a row each; they are averaged after the last step.
 
     The rows differ after the first step, and so do their unconditional predictions: 2N evaluations.
@@ -76,12 +78,13 @@ class SeparateDenoiser:
         self.rows = conditions.rows[nothing + references]
         self.evaluations = 0
 
-    def __call__(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> torch.Tensor:
+    def asking(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> Asking[torch.Tensor]:
         """(N, 4, h, w) noise predictions, of each reference at its row of (N, 4, h, w) latents."""
+        both = latents if self.guidance_scale == 1 else torch.cat([latents, latents])
+        predicted = yield Question(both, timestep, self.rows)
         self.evaluations += len(self.rows)
         if self.guidance_scale == 1:
-            return self.predict_noise(latents, timestep, self.rows)
-        predicted = self.predict_noise(torch.cat([latents, latents]), timestep, self.rows)
+            return predicted
         unconditional, conditional = predicted.chunk(2)
         return unconditional + self.guidance_scale * (conditional - unconditional)
 
