@@ -24,6 +24,7 @@ from .items import Item, Outcome, Work, attempted, write_outcome
 try:
     import pytorch_lightning as pl
     from pytorch_lightning.callbacks import BasePredictionWriter
+    from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
     from pytorch_lightning.strategies import DDPStrategy
     from pytorch_lightning.utilities import rank_zero_only
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -33,6 +34,7 @@ except ImportError as missing:
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
+_IDLE = -1
 _PATIENCE = timedelta(days=30)
 """Who is done waits so long for the others. torch would end them all after 10 or 30 minutes, and an object of
 a large network can take hours."""
@@ -41,6 +43,16 @@ a large network can take hours."""
 def first_process() -> bool:
     """Whether nobody else says what is done: false in the processes that Lightning, torchrun or SLURM add."""
     return not getattr(rank_zero_only, "rank", 0)
+
+
+def started_by_others() -> int | None:
+    """How many processes torchrun or SLURM has started on this machine; None: Lightning will."""
+    if TorchElasticEnvironment.detect():
+        return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if SLURMEnvironment.detect():
+        nodes = int(os.environ.get("SLURM_NNODES", 1))
+        return int(os.environ.get("SLURM_NTASKS_PER_NODE") or -(-int(os.environ["SLURM_NTASKS"]) // nodes))
+    return None
 
 
 def predict(
@@ -123,9 +135,12 @@ class _Worker(pl.LightningModule):
 
     def predict_dataloader(self) -> DataLoader[int]:
         places = range(self.trainer.global_rank, len(self._items), self.trainer.world_size)
-        return torch.utils.data.DataLoader(list(places), collate_fn=_only)  # type: ignore[arg-type]
+        # Who has nothing to do says so: Lightning would leave the loop, and the others wait for nobody.
+        return torch.utils.data.DataLoader(list(places) or [_IDLE], collate_fn=_only)  # type: ignore[arg-type]
 
-    def predict_step(self, batch: int, batch_idx: int) -> tuple[Item, Outcome]:
+    def predict_step(self, batch: int, batch_idx: int) -> tuple[Item, Outcome] | None:
+        if batch == _IDLE:
+            return None
         if self.trainer.global_rank and os.getppid() != self._parent:
             raise SystemExit(1)  # the first process is gone, and a new run may be at work already
         item = self._items[batch]
@@ -148,9 +163,14 @@ class _Writer(BasePredictionWriter):
             self._told()
 
     def write_on_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, prediction: tuple[Item, Outcome], *_: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        prediction: tuple[Item, Outcome] | None,
+        *_: Any,
     ) -> None:
-        write_outcome(*prediction)
+        if prediction is not None:
+            write_outcome(*prediction)
         if trainer.is_global_zero:
             self._told()
 
