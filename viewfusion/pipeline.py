@@ -34,6 +34,7 @@ from viewfusion.fusion import (
 from viewfusion.geometry import Family, Pose, Trajectory, around
 from viewfusion.preprocessing import PreparedImage, over_white, prepare_image
 from viewfusion.preprocessing.elevation import ElevationEstimate, estimate_elevation
+from viewfusion.running import Running
 from viewfusion.solvers import can_leap, make_scheduler
 from viewfusion.views import OUTPUT_TYPES, View, ViewRecord, ViewSet
 from viewfusion.zero123 import Zero123, load_zero123, save_diffusers
@@ -58,10 +59,16 @@ class ViewFusionPipeline:
 
     Args:
         model: the frozen network; see :func:`viewfusion.load_zero123`.
+        max_batch: references that go through the network at once at most; None: as many as there is memory for.
+        compile: have torch compile the network at its first use.
+
+    Attributes:
+        network: through which all its noise predictions are made.
     """
 
-    def __init__(self, model: Zero123) -> None:
+    def __init__(self, model: Zero123, max_batch: int | None = None, compile: bool = False) -> None:
         self.model = model
+        self.network = BatchedPredictor(model, max_batch, compile)
 
     @classmethod
     def from_checkpoint(
@@ -70,18 +77,32 @@ class ViewFusionPipeline:
         config: str | Path | None = None,
         device: str = "auto",
         family: Family | None = None,
+        dtype: str | torch.dtype = "auto",
+        max_batch: int | None = None,
+        compile: bool = False,
+        offload: bool = False,
     ) -> ViewFusionPipeline:
         """Load ``checkpoint``, a name or a path; see :func:`viewfusion.zero123.open_checkpoint`.
 
         Args:
             config: an original file's YAML.
             family: "zero123" or "stable-zero123", for a file that nothing else tells apart.
+            dtype: one of :data:`viewfusion.running.DTYPES`, or torch's; "auto" is float16 on CUDA.
+            max_batch, compile: as of the class.
+            offload: as by :meth:`enable_model_cpu_offload`.
 
         Raises:
-            ViewFusionError: no such checkpoint, a damaged or foreign one, an absent device.
+            ViewFusionError: no such checkpoint, a damaged or foreign one, a device that is absent, too small
+                or cannot compute in ``dtype``.
         """
+        running = Running(max_batch, str(dtype).removeprefix("torch."), compile, offload)
         where = best_device() if device == "auto" else device
-        return cls(load_zero123(checkpoint, config, device=where, family=family))
+        numbers = usable_dtype(running.dtype, where)
+        first = "cpu" if offload else where
+        pipeline = cls(load_zero123(checkpoint, config, first, numbers, family=family), max_batch, compile)
+        if offload:
+            pipeline.enable_model_cpu_offload(where)
+        return pipeline
 
     @classmethod
     def from_pretrained(
@@ -100,13 +121,37 @@ class ViewFusionPipeline:
         return save_diffusers(self.model, folder, dtype or self.model.dtype)
 
     def to(self, *args: Any, **kwargs: Any) -> ViewFusionPipeline:
-        """Move the model: ``.to("cuda")``, ``.to(torch.float16)``, ``.to("cuda", torch.float16)``."""
+        """Move the model: ``.to("cuda")``, ``.to(torch.float16)``, ``.to("cuda", torch.float16)``.
+
+        Raises:
+            ViewFusionError: a device that is absent or too small.
+        """
+        given = [*args, *kwargs.values()]
+        dtype = next((each for each in given if isinstance(each, torch.dtype)), self.dtype)
+        for device in (usable_device(each) for each in given if isinstance(each, (str, torch.device))):
+            if device != self.device:
+                check_loading(self.model, device, dtype)
         self.model.to(*args, **kwargs)
         return self
 
     def enable_model_cpu_offload(self, device: str | torch.device = "auto") -> None:
-        """Keep on ``device`` only the network in use. Less memory there, some seconds more a view."""
-        self.model.offload(best_device() if device == "auto" else device)
+        """Keep on ``device`` only the network in use. Less memory there, some seconds more a view.
+
+        Raises:
+            ViewFusionError: a device that is absent, or too small even so.
+        """
+        where = usable_device(best_device() if device == "auto" else device)
+        check_loading(self.model, where, self.dtype, offload=True)
+        self.model.offload(where)
+
+    @property
+    def max_batch(self) -> int | None:
+        """References that go through the network at once at most; None: as many as there is memory for."""
+        return self.network.max_batch
+
+    @max_batch.setter
+    def max_batch(self, rows: int | None) -> None:
+        self.network.max_batch = Running(rows).max_batch
 
     @property
     def device(self) -> torch.device:
@@ -236,6 +281,7 @@ class ViewFusionPipeline:
             raise ValueError(f"the trajectory has {trajectory.num_inputs} inputs, got {len(inputs)} images")
         finished = finished or {}
         memory = ReferenceMemory(self.model) if memory is None else memory
+        check_working(self.model)
         for index, pixels in enumerate(inputs):
             memory.add(index, trajectory.views[index], pixels)
             yield View(index, trajectory.views[index], pixels[0])
@@ -247,10 +293,11 @@ class ViewFusionPipeline:
             else:
                 source = noise(target) if noise else self._noise(target, config)
                 listeners = _Listeners(self, on_step, callback_on_step_end, target.view, done, len(targets))
-                latents, record = self._denoise(
-                    memory.conditions(target, pose), target, source, config, listeners
-                )
-            decoded = self.model.decode_latents(latents.to(self.model.device, self.model.dtype))
+                with out_of_memory_told(self.model):
+                    conditions = memory.conditions(target, pose)
+                latents, record = self._denoise(conditions, target, source, config, listeners)
+            with out_of_memory_told(self.model):
+                decoded = self.model.decode_latents(latents.to(self.model.device))
             pixels = decoded.float().clamp(-1, 1).cpu()
             memory.add(target.view, pose, pixels)
             yield View(target.view, pose, pixels[0], latents[0].cpu(), record)

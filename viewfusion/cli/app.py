@@ -16,6 +16,7 @@ from typing import Annotated, TextIO
 import typer
 
 from viewfusion.errors import ViewFusionError, ViewFusionWarning
+from viewfusion.running import Running
 
 from . import checkpoints, dataset, metrics, segmenters
 from .batch import BatchError
@@ -24,9 +25,11 @@ from .options import (
     Box,
     Checkpoint,
     ClipWeights,
+    Compile,
     Device,
     Devices,
     DryRun,
+    Dtype,
     Elevation,
     Force,
     FrameFraction,
@@ -38,6 +41,7 @@ from .options import (
     MeshUp,
     ModelConfig,
     Nodes,
+    Offload,
     Out,
     Point,
     Preset,
@@ -106,6 +110,10 @@ def generate_360(
     framing: Framing = "longest",
     dry_run: DryRun = False,
     device: Device = "auto",
+    max_batch: MaxBatch = None,
+    dtype: Dtype = "auto",
+    compile: Compile = False,
+    offload: Offload = False,
     out: Out = Path("out"),
     force: Force = False,
 ) -> None:
@@ -119,7 +127,8 @@ def generate_360(
     overrides += _settings(views=views, seed=seed, elevation_deg=_degrees("--elevation-deg", elevation_deg))
     wanted = wanted_turn(preset, overrides, trajectory, elevation_sweep_deg)
     how = read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing)
-    options = Options(checkpoint, model_config, family, device, out, how, force, dry_run)
+    running = Running(max_batch, dtype, compile, offload)
+    options = Options(checkpoint, model_config, family, device, out, how, force, dry_run, running)
     with stopping_kindly():
         generate(photos, options, wanted, num_samples)
 
@@ -159,6 +168,10 @@ def generate_view(
     framing: Framing = "longest",
     dry_run: DryRun = False,
     device: Device = "auto",
+    max_batch: MaxBatch = None,
+    dtype: Dtype = "auto",
+    compile: Compile = False,
+    offload: Offload = False,
     out: Out = Path("out"),
     force: Force = False,
 ) -> None:
@@ -174,7 +187,8 @@ def generate_view(
     target = {"azimuth_deg": azimuth_deg, "elevation_deg": elevation_deg, "radius": radius}
     wanted = wanted_views(preset, overrides, target, poses)
     how = read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing)
-    options = Options(checkpoint, model_config, family, device, out, how, force, dry_run)
+    running = Running(max_batch, dtype, compile, offload)
+    options = Options(checkpoint, model_config, family, device, out, how, force, dry_run, running)
     with stopping_kindly():
         generate(photos, options, wanted, poses is not None, keep_path)
 
@@ -324,6 +338,9 @@ def benchmark(
     devices: Devices = "auto",
     num_nodes: Nodes = 1,
     strategy: Strategy = "auto",
+    max_batch: MaxBatch = None,
+    dtype: Dtype = "auto",
+    compile: Compile = False,
     out: RunOut = Path("benchmark"),
 ) -> None:
     """Make the views of every object of a dataset, score them, and write a report."""
@@ -331,7 +348,10 @@ def benchmark(
     from .benchmark import Network
     from .benchmark import benchmark as run
 
-    network = Network(checkpoint, model_config, family, preset, settings or (), variants, sweep or ())
+    running = Running(max_batch, dtype, compile)
+    network = Network(
+        checkpoint, model_config, family, preset, settings or (), variants, sweep or (), running
+    )
     scoring = Scoring(protocol, layout, inputs, without, clip, (device, devices, num_nodes, strategy), out)
     with stopping_kindly("objects"):
         run(data, network, scoring)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +15,7 @@ from rich.markup import escape
 import viewfusion
 from viewfusion.errors import printable
 from viewfusion.preprocessing import Preparation, PreparedImage, prepare_steps
+from viewfusion.running import Running
 
 from . import elevations
 from .batch import Failures
@@ -48,6 +49,7 @@ class Options:
         how: what is done to a photo before the model sees it.
         force: start anew where a folder is another run's.
         dry_run: prepare the photos only, as ``preprocess`` does.
+        running: how the network is run.
     """
 
     checkpoint: str
@@ -58,6 +60,7 @@ class Options:
     how: Preparation
     force: bool = False
     dry_run: bool = False
+    running: Running = field(default_factory=Running)
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,9 @@ class Session:
                 options.model_config,
                 options.device,
                 cast("Family | None", options.family),
+                **asdict(options.running),
             )
+        self.pipeline.network.tell = self.say
 
     def read(self, path: Path) -> Photo:
         """Cut out and frame a photo; says what a person should know about it."""
@@ -218,6 +223,7 @@ class Session:
             # An original checkpoint's shapes, family and schedule are a YAML file's, not its own.
             "model": hashlib.sha256(json.dumps(model.config, sort_keys=True).encode()).hexdigest(),
             "device": model.device.type,  # devices round differently; one run stays on one
+            "dtype": str(model.dtype)[6:],
             "viewfusion": viewfusion.__version__,
         }
 
