@@ -37,7 +37,7 @@ from viewfusion.preprocessing.elevation import ElevationEstimate, estimate_eleva
 from viewfusion.running import Running
 from viewfusion.solvers import can_leap, make_scheduler
 from viewfusion.views import OUTPUT_TYPES, View, ViewRecord, ViewSet
-from viewfusion.zero123 import Zero123, load_zero123, save_diffusers
+from viewfusion.zero123 import Conditioned, Zero123, load_zero123, save_diffusers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -332,10 +332,11 @@ class ViewFusionPipeline:
         seconds = time.perf_counter() - started
         return latents, ViewRecord(target.references, target.weights, steps, denoiser.evaluations, seconds)
 
-    def _predict_noise(self, latents, timestep, tokens, cond_latents) -> torch.Tensor:
+    def _predict_noise(
+        self, latents: torch.Tensor, timestep: int | torch.Tensor, rows: Conditioned
+    ) -> torch.Tensor:
         # Solvers keep float32 whatever the network computes in: their rounding would add up over steps.
-        predicted = self.model.predict_noise(latents.to(self.model.dtype), timestep, tokens, cond_latents)
-        return predicted.float()
+        return self.model.predict(latents.to(self.model.dtype), timestep, rows).float()
 
     def _noise(self, target: Target, config: Config) -> ViewNoise:
         variant, references = config.fusion.variant, len(target.references)

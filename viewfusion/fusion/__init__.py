@@ -5,7 +5,7 @@ their noise predictions into one, :func:`sample` runs a solver on it, :class:`Vi
 :data:`VARIANTS` are what it is compared with; the method is readable without them.
 """
 
-from .denoiser import Conditions, FusedDenoiser, NoisePredictor, fuse
+from .denoiser import Conditions, FusedDenoiser, NoisePredictor, Rows, fuse
 from .noise import NOISE_SHARING, NoiseSource, ViewNoise, view_generator
 from .sampling import AfterStep, Denoiser, sample
 from .schedule import FusionRules, Target, schedule
@@ -23,6 +23,7 @@ __all__ = [
     "FusionRules",
     "NoisePredictor",
     "NoiseSource",
+    "Rows",
     "Target",
     "ViewNoise",
     "evaluations_a_step",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from .denoiser import Conditions, FusedDenoiser, NoisePredictor, fuse
+from .denoiser import Conditions, FusedDenoiser, NoisePredictor
 
 VARIANTS = (
     "viewfusion",
@@ -42,9 +42,9 @@ class StochasticDenoiser:
         guidance_scale: float,
         generator: torch.Generator,
     ) -> None:
-        rows = zip(conditions.tokens.split(1), conditions.cond_latents.split(1), strict=True)
         self.each = [
-            FusedDenoiser(predict_noise, Conditions(*row, weights=(1.0,)), guidance_scale) for row in rows
+            FusedDenoiser(predict_noise, Conditions(conditions.rows[[0, row]], (1.0,)), guidance_scale)
+            for row in range(1, len(conditions.rows))
         ]
         self.odds = torch.tensor(conditions.weights, dtype=torch.float64)
         self.generator = generator
@@ -71,33 +71,25 @@ class SeparateDenoiser:
 
     def __init__(self, predict_noise: NoisePredictor, conditions: Conditions, guidance_scale: float) -> None:
         self.predict_noise, self.guidance_scale = predict_noise, guidance_scale
-        tokens, cond_latents = conditions.tokens, conditions.cond_latents
-        if guidance_scale != 1:
-            tokens = torch.cat([torch.zeros_like(tokens), tokens])
-            cond_latents = torch.cat([torch.zeros_like(cond_latents), cond_latents])
-        self.tokens, self.cond_latents = tokens, cond_latents
+        references = list(range(1, len(conditions.rows)))
+        nothing = [0] * len(references) if guidance_scale != 1 else []
+        self.rows = conditions.rows[nothing + references]
         self.evaluations = 0
 
     def __call__(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> torch.Tensor:
         """(N, 4, h, w) noise predictions, of each reference at its row of (N, 4, h, w) latents."""
-        self.evaluations += len(self.tokens)
+        self.evaluations += len(self.rows)
         if self.guidance_scale == 1:
-            return self.predict_noise(latents, timestep, self.tokens, self.cond_latents)
-        twice = torch.cat([latents, latents])
-        predicted = self.predict_noise(twice, timestep, self.tokens, self.cond_latents)
+            return self.predict_noise(latents, timestep, self.rows)
+        predicted = self.predict_noise(torch.cat([latents, latents]), timestep, self.rows)
         unconditional, conditional = predicted.chunk(2)
         return unconditional + self.guidance_scale * (conditional - unconditional)
 
 
 def averaged(conditions: Conditions) -> Conditions:
-    """One condition: the weighted mean of the tokens and of the condition latents."""
+    """One condition: the weighted mean of all that the network is told of the references."""
     weights = torch.tensor(conditions.weights, dtype=torch.float32)
-
-    def mean(values: torch.Tensor) -> torch.Tensor:
-        # In half precision the weights would no longer sum to 1.
-        return fuse(values.float(), weights).to(values.dtype)
-
-    return Conditions(mean(conditions.tokens), mean(conditions.cond_latents), (1.0,))
+    return Conditions(conditions.rows.mixed(torch.block_diag(torch.ones(1), weights)), (1.0,))
 
 
 def make_denoiser(
