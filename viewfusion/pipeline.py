@@ -37,7 +37,17 @@ from viewfusion.preprocessing.elevation import ElevationEstimate, estimate_eleva
 from viewfusion.running import Running
 from viewfusion.solvers import can_leap, make_scheduler
 from viewfusion.views import OUTPUT_TYPES, View, ViewRecord, ViewSet
-from viewfusion.zero123 import Conditioned, Zero123, load_zero123, save_diffusers
+from viewfusion.zero123 import (
+    BatchedPredictor,
+    Zero123,
+    check_loading,
+    check_working,
+    load_zero123,
+    out_of_memory_told,
+    save_diffusers,
+    usable_device,
+    usable_dtype,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +69,7 @@ class ViewFusionPipeline:
 
     Args:
         model: the frozen network; see :func:`viewfusion.load_zero123`.
-        max_batch: references that go through the network at once at most; None: as many as there is memory for.
+        max_batch: references through the network at once, at most; None: as many as there is memory for.
         compile: have torch compile the network at its first use.
 
     Attributes:
@@ -323,7 +333,7 @@ class ViewFusionPipeline:
         # What a variant draws is drawn apart from the noise, which is the same in all of them.
         generator = view_generator(config.seed, target.view, 1)
         denoiser = make_denoiser(
-            config.fusion.variant, self._predict_noise, conditions, sampling.guidance_scale, generator
+            config.fusion.variant, self.network, conditions, sampling.guidance_scale, generator
         )
         steps = len(scheduler.timesteps)
         latents = sample(denoiser, scheduler, noise, sampling.eta, partial(listeners, steps))
@@ -331,12 +341,6 @@ class ViewFusionPipeline:
             latents = fuse(latents, torch.tensor(target.weights))
         seconds = time.perf_counter() - started
         return latents, ViewRecord(target.references, target.weights, steps, denoiser.evaluations, seconds)
-
-    def _predict_noise(
-        self, latents: torch.Tensor, timestep: int | torch.Tensor, rows: Conditioned
-    ) -> torch.Tensor:
-        # Solvers keep float32 whatever the network computes in: their rounding would add up over steps.
-        return self.model.predict(latents.to(self.model.dtype), timestep, rows).float()
 
     def _noise(self, target: Target, config: Config) -> ViewNoise:
         variant, references = config.fusion.variant, len(target.references)

@@ -38,6 +38,7 @@ from .options import (
     InputViews,
     Layout,
     Mask,
+    MaxBatch,
     MeshUp,
     ModelConfig,
     Nodes,

@@ -19,8 +19,10 @@ from .conditioned import Conditioned
 from .memory import device_memory, is_out_of_memory, needs, out_of_memory_told
 from .model import Zero123
 
+_LOG = logging.getLogger("viewfusion")
+
 _OF_A_CPU, _OF_OTHERS = 0.5, 0.8
-"""How much of what is free chunks may take: beside a CPU live other programs, and the estimate is of tensors."""
+"""How much of free memory chunks may take; that of a CPU is other programs' too."""
 
 
 class BatchedPredictor:
@@ -39,7 +41,7 @@ class BatchedPredictor:
         model: Zero123,
         max_batch: int | None = None,
         compile: bool = False,
-        tell: Callable[[str], None] = logging.getLogger("viewfusion").info,
+        tell: Callable[[str], None] = _LOG.info,
     ) -> None:
         self.model, self.max_batch, self.tell = model, max_batch, tell
         self._compiled = Compiled(model.predict, self._told) if compile else None
@@ -121,7 +123,7 @@ class BatchedPredictor:
     def _padded(
         self, latents: torch.Tensor, timestep: int | torch.Tensor, conditioned: Conditioned, rows: range
     ) -> torch.Tensor:
-        """By a graph of a size there are few of: the last row fills it up, and what comes of that is dropped."""
+        """By a graph of some more rows: the last one fills them up, and what comes of that is dropped."""
         assert self._compiled is not None
         filled = [*rows, *[rows[-1]] * (bucket(len(rows)) - len(rows))]
         # Always as many latents as rows, and a tensor: other shapes would be other graphs.
@@ -134,8 +136,10 @@ class BatchedPredictor:
         return noise[: len(rows)].float()
 
     def _take_fewer(self, failed: int) -> None:
-        """After ``failed`` rows at once had no room."""
-        fewer = failed // 2
+        """After ``failed`` rows at once, two or more, had no room."""
+        fewer = -(-failed // 2)
+        if self._compiles:
+            fewer = max(size for size in BUCKETS if size <= fewer)
         self._found = self._basis(), fewer
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -1,5 +1,5 @@
-"""``torch.compile`` behind one switch: a function of the network goes in, a compiled one comes out, or the same
-one where compiling fails.
+"""``torch.compile`` behind one switch: a function of the network goes in, and it comes out compiled, or as it
+was where compiling fails.
 
 A graph is compiled for each number of rows, so these come in few sizes: :func:`bucket`.
 """
@@ -22,7 +22,7 @@ BUCKETS = (1, 2, 4, 8, 16, 24, 32)
 """Numbers of rows that graphs are compiled for. No more than torch recompiles a function for (8), and none
 larger: more rows at once gain nothing."""
 
-COST = "the network is compiled first, which takes half a minute to some minutes for each of a few numbers of rows"
+COST = "the network is compiled first: half a minute to minutes for each of a few numbers of rows"
 
 
 def bucket(rows: int) -> int:

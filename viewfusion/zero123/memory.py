@@ -1,7 +1,7 @@
 """What the networks take of a device's memory, told before they take it.
 
-Enters: a :class:`Zero123`, which may be without weights yet, a type of numbers, a device. Leaves: bytes; or an
-error of one line with the estimate and the option that would fit.
+Enters: a :class:`Zero123`, which may be without weights yet, a type of numbers, a device. Leaves: bytes, or
+an error of one line with the estimate and the option that would fit.
 """
 
 from __future__ import annotations
@@ -69,16 +69,16 @@ def needs(model: Zero123, dtype: torch.dtype) -> Needs:
 def unet_row(config: Any, side: int) -> int:
     """Numbers alive at once in a UNet2DConditionModel for a row of ``side`` x ``side`` latents, at its peak.
 
-    On the way down each layer's result is kept for the way up. There a layer has before it the block's input
-    and the kept result, joined, normed and activated; and attention's feed-forward part has 16 times its width:
-    8 as it widens, 4 as half of that is a gate, and 4 as their product.
+    On the way down each layer's result is kept for the way up. There a layer has, beside the block's input,
+    what it joins, normed and activated. Attention's feed-forward part has 16 times its width: 8 as it widens,
+    4 as half of that becomes a gate, and 4 as their product.
     """
     widths = config["block_out_channels"]
     layers = config["layers_per_block"]
     counts = [layers] * len(widths) if isinstance(layers, int) else list(layers)
     areas = [(-(-side // 2**level)) ** 2 for level in range(len(widths))]
     attends = ["Attn" in kind for kind in config["down_block_types"]]
-    kept, peak = widths[0] * areas[0], 0
+    kept, peak = 2 * widths[0] * areas[0], 0  # the first layer's result, and the condition's share of it
     on_the_way_up = []
     for level, (width, area) in enumerate(zip(widths, areas, strict=True)):
         before = widths[max(level - 1, 0)]
@@ -96,14 +96,14 @@ def unet_row(config: Any, side: int) -> int:
 
 def _layer(width: int, joined: int, attends: bool) -> int:
     """Numbers a place that a layer has alive: the residual part's three copies, or attention's."""
-    return max(3 * joined + width, 20 * width if attends else 0)
+    return max(3 * joined + width, 22 * width if attends else 0)
 
 
 def decoder_row(config: Any, side: int) -> int:
     """Numbers alive at once in the decoder of one picture ``side`` pixels wide: its last level's."""
     widths = config["block_out_channels"]
     wider = widths[min(1, len(widths) - 1)]
-    return (3 * wider + 2 * widths[0]) * side * side
+    return (3 * wider + widths[0]) * side * side
 
 
 def device_memory(device: torch.device) -> int | None:
