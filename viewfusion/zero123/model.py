@@ -139,7 +139,7 @@ class Zero123(nn.Module):
         """As of any module, but that the autoencoder is never in float16; see :func:`.devices.vae_dtype`."""
         self._resident, self._offloads = None, False
         super().to(*args, **kwargs)
-        self.vae.to(vae_dtype(self.dtype))
+        nn.Module.to(self.vae, vae_dtype(self.dtype))  # diffusers' own warns of what it does not do here
         return self
 
     def _use(self, part: str) -> None:
