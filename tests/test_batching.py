@@ -172,6 +172,22 @@ def test_decoding_without_room_is_one_line(model, monkeypatch):
         ViewFusionPipeline(model)(photo(), views=2, num_inference_steps=1)
 
 
+@torch.inference_mode()
+def test_compiled_rows_come_in_few_sizes(model, told, narrow, monkeypatch):
+    """Filled up, and what fills is dropped. A compiler that changes nothing is as good here, and quick."""
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: function)
+    expected = model.predict(told[0], torch.arange(ROWS) * 100 + 1, told[1])
+    calls, network = narrow(100), BatchedPredictor(model, 6, compile=True)
+    assert (network(told[0], torch.arange(ROWS) * 100 + 1, told[1]) - expected).abs().max() < 1e-5
+    assert calls == [4, 4]
+    expected = model.predict(told[0][:1], 300, told[1][:5])
+    network.max_batch = 20
+    made = network(told[0][:1], 300, told[1][:5])
+    assert calls[2:] == [5, 8]
+    assert made.shape == expected.shape
+    assert (made - expected).abs().max() < 1e-5
+
+
 def test_buckets_hold_all_rows_and_are_few():
     assert [bucket(rows) for rows in (1, 2, 3, 5, 8, 9, 17, 25, 32)] == [1, 2, 4, 8, 8, 16, 24, 32, 32]
     assert len(BUCKETS) <= torch._dynamo.config.recompile_limit

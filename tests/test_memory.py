@@ -108,6 +108,14 @@ def test_weights_are_counted_by_their_types(models):
     assert sum(needs(models["full"], torch.bfloat16).weights.values()) == whole / 2
 
 
+def test_a_released_model_fits_a_card_of_8_gb_in_half_precision(models):
+    """With all 26 rows that a step of a turn of 36 has at most; docs/memory.md tells these numbers."""
+    half = needs(models["full"], torch.float16)
+    assert half.row == pytest.approx(18.4e6, rel=0.01)
+    assert half.picture == pytest.approx(0.235e9, rel=0.01)
+    assert half.least() + 25 * half.row < 3.4e9
+
+
 def test_offloaded_one_part_is_there_at_a_time():
     sizes = Needs({"unet": 100, "vae": 20, "image_encoder": 130, "cc_projection": 1}, row=40, picture=60)
     assert sizes.least() == 251 + 60
@@ -151,6 +159,18 @@ def test_a_move_to_a_device_too_small_is_refused(small_checkpoint, monkeypatch):
         with pytest.raises(ViewFusionError, match=r"meta has 0\.00 MB free"):
             move("meta")
     assert pipeline.device.type == "cpu"
+
+
+def test_room_for_a_view_is_asked_for_before_sampling(models, monkeypatch):
+    """Weights are in already; under offloading they come and go."""
+    model = models["full"]
+    monkeypatch.setattr(memory, "device_memory", lambda device: int(0.3e9))
+    memory.check_working(model)
+    monkeypatch.setattr(memory, "device_memory", lambda device: int(0.2e9))
+    with pytest.raises(
+        ViewFusionError, match=r"takes about 0\.23 GB besides the model, and meta has 0\.20 GB left; use"
+    ):
+        memory.check_working(model)
 
 
 def test_out_of_memory_is_known_by_what_is_raised():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -12,6 +13,7 @@ from viewfusion.errors import ViewFusionError, did_you_mean
 from viewfusion.running import Running
 
 from .bench import PROCESS, Bench, Data, Scoring, opened
+from .progress import say
 
 if TYPE_CHECKING:
     from viewfusion.config import Config
@@ -67,7 +69,9 @@ def benchmark(data: Path | None, network: Network, scoring: Scoring) -> None:
         for folder, config in configs.items()
     }
     weights = sum(each.numel() * each.element_size() for each in pipeline.model.parameters())
-    Bench(judging, Data.of(dataset), scoring.out, systems).run(
+    bench = Bench(judging, Data.of(dataset), scoring.out, systems)
+    pipeline.network.tell = partial(say, bench.console)
+    bench.run(
         lambda progress: generating(judging, dataset, configs, pipeline.to, progress.on_view),
         scoring.spread,
         PROCESS + 3 * weights,

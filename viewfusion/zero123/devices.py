@@ -48,7 +48,9 @@ def usable_dtype(name: str, device: str | torch.device) -> torch.dtype:
         raise ViewFusionError(f"{name} does not work on {where} ({reason}); use --dtype {other}")
     if dtype is torch.float16 and where.type == "cpu":
         warnings.warn(
-            ViewFusionWarning("float16 is slower than float32 on most CPUs; bfloat16 is faster on some"),
+            ViewFusionWarning(
+                "float16 is many times slower than float32 on most CPUs; bfloat16 is faster on some"
+            ),
             stacklevel=2,
         )
     return dtype

@@ -140,9 +140,12 @@ def check_working(model: Zero123) -> None:
     Raises:
         ViewFusionError: the device has too little memory left for a single row.
     """
-    wanted, free = needs(model, model.dtype), device_memory(model.device)
-    least = max(wanted.row, wanted.picture)
-    if model.device.type != "cpu" and free is not None and least > free:
+    free = device_memory(model.device) if model.device.type != "cpu" else None
+    if free is None:
+        return
+    wanted = needs(model, model.dtype)
+    least = wanted.least(offload=True) if model.offloads else max(wanted.row, wanted.picture)
+    if least > free:
         raise ViewFusionError(
             f"one view takes about {gigabytes(least)} besides the model, and {model.device} has "
             f"{gigabytes(free)} left; {remedy(model)}"
