@@ -48,12 +48,13 @@ class BatchedPredictor:
         self._found: tuple[Any, int] | None = None  # rows at once, and what they were found for
 
     def __call__(
-        self, latents: torch.Tensor, timestep: int | torch.Tensor, conditioned: Conditioned
+        self, latents: torch.Tensor, timestep: int | torch.Tensor, rows: Conditioned
     ) -> torch.Tensor:
         """(N, 4, h, w) float32 predictions at latents (1 or N, 4, h, w); one is of all rows.
 
         Args:
             timestep: as of :meth:`Zero123.predict`.
+            rows: what the network is told.
 
         Raises:
             ViewFusionError: there is no memory for a single row.
@@ -61,11 +62,10 @@ class BatchedPredictor:
         Warns:
             ViewFusionWarning: there is none for as many rows as were tried; half as many are from then on.
         """
-        rows, made = len(conditioned), list[torch.Tensor]()
-        done = 0
-        while done < rows:
-            size = min(self.rows_at_once, rows - done)
-            noise = self._tried(latents, timestep, conditioned, slice(done, done + size))
+        made, done = list[torch.Tensor](), 0
+        while done < len(rows):
+            size = min(self.rows_at_once, len(rows) - done)
+            noise = self._tried(latents, timestep, rows, slice(done, done + size))
             if noise is None:  # not while the error is handled, which holds what was allocated
                 self._take_fewer(size)
             else:
