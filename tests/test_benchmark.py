@@ -102,15 +102,6 @@ class TestTruth:
         assert [pose.elevation for pose in truth.poses] == pytest.approx([0.4] * 6)
         assert truth.turn([picture(0)[..., :3]] * 6, 64).truth is None
 
-    def test_masks_are_those_of_the_alpha(self, tmp_path):
-        """A white box on white: its outline is known from the alpha alone."""
-        truth = read_truth(protocol(tmp_path), ring_object(tmp_path / "a"), {})
-        white = replace(truth, rgba=tuple(np.where(each[..., 3:] > 0, 255, each) for each in truth.rgba))
-        turn = white.turn([each[..., :3] for each in truth.rgba], 64)
-        assert turn.masks is not None
-        assert turn.masks[1].sum() == (picture(1)[..., 3] > 0).sum()
-        assert turn.truth.min() == 1
-
     @pytest.mark.parametrize(
         ("poses", "told"),
         [
@@ -229,8 +220,35 @@ class TestPredictions:
         with pytest.raises(ViewFusionError, match=r"elevation 20\.9"):
             predicted(self.made(tmp_path / "r", range(4), poses=lower), truth, SIZE, False)
 
+    def test_those_without_the_input_are_told_apart_by_their_numbers(self, tmp_path):
+        """As files that were read: a view that is lost is not taken for the input."""
+        text = RING + "input: listed\n"
+        truth = read_truth(protocol(tmp_path, text), ring_object(tmp_path / "a"), {"a": 2})
+
+        def read(name: str, numbers) -> DatasetObject:
+            self.made(tmp_path / name, numbers)
+            (each,) = open_dataset(tmp_path / name).objects
+            return each
+
+        turn = truth.turn(predicted(read("p", (0, 1, 3)), truth, SIZE, False), SIZE)
+        assert torch.equal(turn.ours, turn.truth)
+        for name, numbers, lacking in (("q", (0, 1, 2), "003"), ("r", (1, 2, 3), "000")):
+            with pytest.raises(ViewFusionError, match=f"of 4 predictions {lacking} is missing"):
+                predicted(read(name, numbers), truth, SIZE, False)
+
+    def test_pictures_of_several_sizes_are_resized_once(self, tmp_path):
+        truth = read_truth(protocol(tmp_path), ring_object(tmp_path / "a"), {})
+        small = self.made(tmp_path / "p", (1, 2, 3), side=32)
+        ours = predicted(small, truth, SIZE, True)
+        assert [each.shape[0] for each in ours] == [SIZE, 32, 32, 32]
+        assert truth.turn(ours, SIZE).ours.shape == (4, 3, SIZE, SIZE)
+
     def test_numbers_and_sizes_that_do_not_fit(self, tmp_path):
         truth = read_truth(protocol(tmp_path), ring_object(tmp_path / "a"), {})
+        flat = self.made(tmp_path / "flat", range(4))
+        Image.new("RGB", (SIZE, SIZE // 2)).save(flat.pictures[3].path)
+        with pytest.raises(ViewFusionError, match=r"003.png: 64 x 32 pixels, wanted a square"):
+            predicted(flat, truth, SIZE, True)
         with pytest.raises(ViewFusionError, match=r"2 predictions, wanted 4 \(or 3, without the input\)"):
             predicted(self.made(tmp_path / "p", range(2)), truth, SIZE, True)
         small = self.made(tmp_path / "q", range(4), side=32)
@@ -306,6 +324,10 @@ class TestCommand:
             (("--sweep", "fusion.input_temperature"), "--sweep wants KEY=VALUE,VALUE..."),
             (("--sweep", "fusion.input_temprature=1,2"), "did you mean"),
             (("--sweep", "seed=" + ",".join(map(str, range(33)))), "33 runs asked for"),
+            (("--sweep", "seed=1", "--sweep", "seed=2"), "--sweep seed: swept twice"),
+            (("--variants", "all", "--sweep", "fusion.variant=zero123"), "fusion.variant: swept twice"),
+            (("--num-nodes", "0"), "--num-nodes must be 1 or more, got 0"),
+            (("--strategy", "dpd"), "--strategy dpd: Lightning refuses it"),
             (("--without", "pnsr"), "trial has no such metric"),
             (("--without", "psnr,mask_iou"), "no metric of trial can be taken"),
             (("--checkpoint", "nowhere"), "nowhere"),
@@ -317,6 +339,11 @@ class TestCommand:
         code, _, error = run(*self.arguments(data, "out", *more))
         assert (code, told in error) == (2, True), error
         assert not list((data / "out").glob("objects/*"))
+
+    def test_a_folder_in_the_data_is_no_place_for_a_run(self, data, run):
+        code, _, told = run(*self.arguments(data, "data/out"))
+        assert (code, "lies in" in told) == (2, True), told
+        assert not (data / "data/out").exists()
 
     def test_an_object_that_is_broken_fails_and_the_rest_is_scored(self, data, run):
         (data / "data/one/002.png").write_bytes(b"no picture")

@@ -132,13 +132,10 @@ def test_runs_are_told_apart(tmp_path):
         return [each.label for each in compare(folders).runs]
 
     chair = [entry("chair", [1.0])]
-    a, b = (
-        evaluation(tmp_path / name, chair, variant)
-        for name, variant in (("a", "zero123"), ("b", "viewfusion"))
-    )
+    a, b = (evaluation(tmp_path / name, chair, name) for name in ("zero123", "viewfusion"))
     again = evaluation(tmp_path / "again", chair, "viewfusion")
     assert labels(a, b) == ["zero123", "viewfusion"]
-    assert labels(b, again) == ["viewfusion, b", "viewfusion, again"]
+    assert labels(b, again) == ["viewfusion, viewfusion", "viewfusion, again"]
     assert labels(b, b) == ["viewfusion (1)", "viewfusion (2)"]
 
 

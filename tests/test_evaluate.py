@@ -75,6 +75,13 @@ def test_predictions_that_are_broken_fail_alone(data, run):
     assert [each["status"] for each in results(data)["objects"]] == ["scored", "scored"]
 
 
+def test_predictions_that_changed_since_are_not_taken_for_scored(data, run):
+    assert call(run, data)[0] == 0
+    Image.new("RGB", (64, 64)).save(data / "pred/two/001.png")
+    code, _, told = call(run, data)
+    assert (code, "two was made of other files" in told) == (2, True), told
+
+
 def test_another_size_is_refused_unless_asked_for(data, run):
     for name in NAMES:
         for path in (data / "pred" / name).iterdir():
@@ -83,7 +90,36 @@ def test_another_size_is_refused_unless_asked_for(data, run):
     assert code == 1
     assert "32 x 32 pixels, the protocol wants 64 x 64; --resize has them resized" in told
     assert call(run, data, "--resize", out="resized")[0] == 0
+    code, _, told = call(run, data, out="resized")
+    assert (code, "is of another run (" in told) == (2, True), told
     assert "views of 32 x 32 pixels were resized to 64" in results(data, "resized")["objects"][0]["notes"]
+
+
+def test_an_object_that_failed_in_one_run_does_not_make_its_data_another(data, run):
+    assert call(run, data, out="whole")[0] == 0
+    (data / "pred/one/002.png").write_bytes(b"no picture")
+    assert call(run, data, out="part")[0] == 1
+    code, _, told = run("compare", data / "whole", data / "part")
+    assert (code, "did not score the same objects: one (failed in" in told) == (2, True), told
+    code, shown, _ = run("compare", data / "whole", data / "part", "--common")
+    assert (code, "other data" in shown) == (0, False), shown
+    Image.new("RGB", (64, 64)).save(data / "ref/two/001.png")
+    assert call(run, data, out="other")[0] == 1
+    code, _, told = run("compare", data / "part", data / "other", "--common", "--json")
+    assert code == 0, told
+    assert "other data" in run("compare", data / "part", data / "other")[2]
+
+
+def test_a_spin_without_truth_wants_all_its_views(data, run):
+    """The first of three would otherwise stand in for the input, as its own neighbour."""
+    (data / "trial.yaml").write_text(
+        "about: A trial.\ntask: spin\nviews: 4\nsize: 64\nmetrics: {adjacent_sift: {}}\n"
+    )
+    (data / "pred/one/003.png").unlink()
+    assert call(run, data, ref=None)[0] == 1
+    first, second = results(data)["objects"]
+    assert "one: 3 predictions, wanted 4, the input among them" in first["error"]
+    assert second["status"] == "scored"
 
 
 def test_a_spin_needs_no_truth_and_other_protocols_do(data, run):
@@ -148,6 +184,8 @@ def test_meshes(tmp_path, run):
     ball, cube = results(tmp_path, "turned")["objects"]
     assert ball["scores"]["volume_iou"] > 0.95
     assert cube["scores"]["volume_iou"] < 0.9
+    code, _, told = run(*arguments, "--out", tmp_path / "turned", "--ref", tmp_path / "ref")
+    assert (code, "is of another run" in told) == (2, True), told
     code, _, told = run(*arguments, "--out", tmp_path / "none")
     assert (code, "compares with the truth" in told) == (2, True)
     (tmp_path / "pred/ball.ply").write_bytes(b"ply\nbroken")

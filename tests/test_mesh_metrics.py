@@ -284,7 +284,7 @@ def test_a_protocol_names_the_metrics_that_its_settings_give(name):
     scores, _ = score_meshes(ball(0.4, 1), ball(0.5, 1), stated["mesh"])
     assert (stated["name"], stated["task"], stated["averaging"]) == (name, "mesh", "objects")
     assert set(stated["metrics"]) == set(scores)
-    assert all(set(row["scores"]) <= set(scores) for row in stated["published"])
+    assert all(set(row["scores"]) <= set(scores) for row in stated.get("published", ()))
 
 
 @pytest.mark.parametrize(

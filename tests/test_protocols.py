@@ -68,6 +68,7 @@ def test_a_hash_follows_what_decides_a_number_and_not_the_prose(tmp_path):
         (PLAIN.replace("psnr", "pnsr"), "unknown metric 'pnsr'; did you mean 'psnr'?"),
         (PLAIN.replace("psnr: {}", "psnr: {peak: 1}"), "metric psnr has no setting 'peak'"),
         (PLAIN.replace("ring", "spin"), "metric psnr is for targets or ring, not for task spin"),
+        (PLAIN.replace("ring", "spin").replace("psnr", "adjacent_sift"), "views is missing"),
         (PLAIN.replace("{psnr: {}}", "{}"), "metrics names none"),
         (PLAIN.replace("{psnr: {}}", "[psnr]"), "metrics must be a mapping"),
         ("task: ring\nmetrics: {psnr: {}}\n", "about is missing"),

@@ -285,6 +285,18 @@ def test_links_within_a_dataset_and_to_it_are_fine(tmp_path):
 # --- what is broken ---------------------------------------------------------------------------------
 
 
+def test_predictions_may_lack_one_number_which_a_check_names(tmp_path):
+    numbered(tmp_path / "data/chair")
+    (tmp_path / "data/chair/001.png").unlink()
+    dataset = open_dataset(tmp_path / "data")
+    assert [picture.path.name for picture in dataset.objects[0].pictures] == ["000.png", "002.png"]
+    (seen,) = look(dataset)
+    assert "view 001 is missing" in seen.problems[0].what
+    (tmp_path / "data/chair/000.png").unlink()
+    (problem,) = open_dataset(tmp_path / "data").problems
+    assert "of 3 views these are missing: 000-001" in problem.what
+
+
 def whole(folder: Path) -> None:
     """Two objects of the layout viewfusion."""
     for name in NAMES:

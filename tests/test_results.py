@@ -37,7 +37,10 @@ def entry(name: str, psnr: list, sift: list = (), loop: float | None = None) -> 
         "images": [
             {"view": i + 1, "azimuth_deg": 22.5 * (i + 1), "scores": {"psnr": p}} for i, p in enumerate(psnr)
         ],
-        "pairs": [{"views": [i, i + 1], "scores": {"adjacent_sift": s}} for i, s in enumerate(sift)],
+        "pairs": [
+            {"views": [i, i + 1], "azimuth_deg": 22.5 * i, "scores": {"adjacent_sift": s}}
+            for i, s in enumerate(sift)
+        ],
         "notes": [],
     }
     each["scores"] = scores_of(each, METRICS)

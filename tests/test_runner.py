@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -138,6 +139,31 @@ def test_how_many_processes(monkeypatch):
     assert Spread("cpu").settled(3, gigabyte) == ("cpu", 3)  # nobody is left without an object
     assert Spread("cpu", "5").settled(100, gigabyte) == ("cpu", 5)
     assert Spread("cpu", "5", num_nodes=2).settled(4, gigabyte) == ("cpu", 2)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TORCHELASTIC_RUN_ID": "none", "LOCAL_WORLD_SIZE": "3"},
+        {"SLURM_NTASKS": "6", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "trial"},
+    ],
+)
+def test_as_many_processes_as_somebody_else_has_started(monkeypatch, environment):
+    """However few objects are left: each of three that were told of one would do them all."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert Spread("cpu").settled(1, 2**30) == ("cpu", 3)
+    assert Spread("cpu", "1").settled(100, 2**30) == ("cpu", 3)
+
+
+def test_who_is_done_waits_for_the_others():
+    """torch's own half hour is less than an object of a large network takes."""
+    from viewfusion.evaluation.workers import _trainer, _Writer
+
+    trainer = _trainer(("cpu", 2, 1, "auto"), _Writer(lambda: None))
+    assert trainer.strategy._timeout > timedelta(days=1)
+    with pytest.raises(ViewFusionError, match="--strategy dpd: Lightning refuses it"):
+        _trainer(("cpu", 2, 1, "dpd"), _Writer(lambda: None))
 
 
 @pytest.mark.parametrize(

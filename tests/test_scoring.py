@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ def turn(offsets: list[float], task: str = "ring") -> Turn:
     truth = torch.full((VIEWS, 3, SIDE, SIDE), 0.5)
     ours = truth + torch.tensor(offsets)[:, None, None, None]
     poses = ring(VIEWS, 0.5, 1.5).views
-    return Turn(ours, poses, (1, 2, 3), None if task == "spin" else truth, None, 0.9)
+    return Turn(ours, poses, (1, 2, 3), None if task == "spin" else truth, 0.9)
 
 
 def test_an_entry_has_every_value_and_their_mean():
@@ -56,12 +57,14 @@ def test_pairs_are_all_around():
     assert entry["images"] == []
 
 
-def test_a_masks_overlap_is_of_the_truths_alpha():
-    scene = turn([0.4, 0.0, 0.0, 0.0])
-    masks = torch.zeros((VIEWS, SIDE, SIDE), dtype=torch.bool)
-    masks[:, :8] = True  # half of what ours fill
-    scene = Turn(scene.ours, scene.poses, scene.scored, scene.truth, masks, scene.fov)
-    assert make_scorer(protocol(mask_iou={}), Tools()).entry("a", scene)["scores"] == {"mask_iou": 0.5}
+def test_a_masks_overlap_is_of_what_is_not_white():
+    """Ours half white: half of the truth. The truth itself has 1."""
+    scene = turn([0.0] * 4)
+    ours = scene.ours.clone()
+    ours[:, :, 8:] = 1
+    scorer = make_scorer(protocol(mask_iou={}), Tools())
+    assert scorer.entry("a", replace(scene, ours=ours))["scores"] == {"mask_iou": 0.5}
+    assert scorer.entry("a", scene)["scores"] == {"mask_iou": 1}
 
 
 def test_a_metric_of_truth_needs_the_truth():
@@ -72,7 +75,7 @@ def test_a_metric_of_truth_needs_the_truth():
 def test_settings_reach_the_metric():
     """SSIM with its data range taken from the pictures, of range 0.5, is another number than with 1."""
     left = torch.rand((2, 3, 32, 32), generator=torch.Generator().manual_seed(0)) / 2
-    scene = Turn(left, ring(2, 0, 1.5).views, (0, 1), left.flip(-1), None, 0.9)
+    scene = Turn(left, ring(2, 0, 1.5).views, (0, 1), left.flip(-1), 0.9)
     scores = [
         make_scorer(protocol(ssim=settings), Tools()).entry("a", scene)["scores"]["ssim"]
         for settings in ({}, {"data_range": 1.0}, {"data_range": None})
@@ -102,7 +105,7 @@ def test_what_is_missing_is_told_and_optional_ones_are_left_out():
 def test_every_metric_of_pictures_can_be_taken(monkeypatch):
     names = [name for name, measure in MEASURES.items() if "ring" in measure.tasks and "clip" not in name]
     views = torch.rand((VIEWS, 3, 64, 64), generator=torch.Generator().manual_seed(0))
-    scene = Turn(views, ring(VIEWS, 0.5, 1.5).views, (1, 2, 3), views.flip(-1), None, 0.9)
+    scene = Turn(views, ring(VIEWS, 0.5, 1.5).views, (1, 2, 3), views.flip(-1), 0.9)
     scorer = make_scorer(protocol(**{name: {} for name in names}), Tools())
     entry = scorer.entry("a", scene)
     assert set(entry["scores"]) == set(names) == set(scorer.described())

@@ -6,7 +6,7 @@ for each object is handed to :func:`viewfusion.evaluation.runner.run_items`.
 
 from .generation import generate, object_seed
 from .meshes import comparing_meshes, find_meshes
-from .objects import object_names
+from .objects import files_digest, object_names, sources
 from .predictions import check_same_objects, predicted
 from .truth import Truth, read_truth
 from .works import Judging, comparing, generating, results
@@ -17,6 +17,7 @@ __all__ = [
     "check_same_objects",
     "comparing",
     "comparing_meshes",
+    "files_digest",
     "find_meshes",
     "generate",
     "generating",
@@ -25,4 +26,5 @@ __all__ = [
     "predicted",
     "read_truth",
     "results",
+    "sources",
 ]

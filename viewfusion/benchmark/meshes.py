@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -98,7 +99,8 @@ def comparing_meshes(
         turn = math.radians(turns_deg.get(item.name, 0.0))
         scores, notes = score_meshes(mine, theirs, settings, turn)
         kept = {name: _rounded(scores.get(name)) for name in metrics}
-        entry = {**unmeasured_entry(item.name), "scores": kept, "notes": notes}
+        digest = hashlib.sha256(theirs.vertices.tobytes() + theirs.faces.tobytes()).hexdigest()
+        entry = {**unmeasured_entry(item.name), "scores": kept, "notes": notes, "truth_sha256": digest}
         return Outcome(entry, {"comparison.png": _picture(mine, theirs, settings, turn)})
 
     return lambda device: work

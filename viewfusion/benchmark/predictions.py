@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from viewfusion.datasets.reading import DatasetObject, read_rgba
+from viewfusion.datasets.reading import DatasetObject, Picture, read_rgba
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import wrap_angle
 from viewfusion.preprocessing import over_white
@@ -40,42 +40,62 @@ def check_same_objects(pred: tuple[Path, Iterable[str]], ref: tuple[Path, Iterab
 def predicted(each: DatasetObject, truth: Truth, size: int, resize: bool) -> list[np.ndarray]:
     """A picture (H, W, 3) uint8 for each place of ``truth``.
 
-    Predictions are told apart by their numbers, as are the true views; there may be one for each of these, or
-    for each but the input. Where they have poses, these must be the true ones, seen from the input.
+    Predictions have the numbers of the true views, all or all but the input's. Where they have poses, these
+    must be the true ones, seen from the input.
 
     Raises:
         ViewFusionError: other numbers, sizes or poses.
     """
-    count, made = len(truth.poses), len(each.pictures)
-    given = truth.order[truth.input] if len(truth.order) == count else truth.input
-    if made == count - 1:  # all but the input, in order
-        numbers = [index for index in range(count) if index != given]
-    elif made == count:
-        numbers = list(range(count))
-    else:
-        raise ViewFusionError(
-            f"{each.name}: {made} predictions, wanted {count} (or {count - 1}, without the input)"
-        )
+    count = len(truth.poses)
     order = truth.order if len(truth.order) == count else tuple(range(count))
-    by_number = dict(zip(numbers, each.pictures, strict=True))
-    _check_poses(each, truth, order, numbers, given)
+    given = order[truth.input]
+    by_number = _numbered(each, count, given)
+    _check_poses(each, truth, order, by_number, given)
     pictures = []
     for place in range(count):
         picture = by_number.get(order[place])
         pixels = over_white(truth.input_rgba) if picture is None else over_white(read_rgba(picture))
-        if picture is not None and pixels.shape[:2] != (size, size) and not resize:
-            raise ViewFusionError(
-                f"{picture.path}: {pixels.shape[1]} x {pixels.shape[0]} pixels, the protocol wants {size} x "
-                f"{size}; --resize has them resized"
-            )
+        if picture is not None:
+            _check_size(picture, pixels, size, resize)
         pictures.append(pixels)
-    return _of_one_size(pictures, size)
+    return pictures
+
+
+def _numbered(each: DatasetObject, count: int, given: int) -> dict[int, Picture]:
+    """The predictions by the number of the true view that they are of; ``given`` is the input's."""
+    made = len(each.pictures)
+    if made not in (count, count - 1):
+        raise ViewFusionError(
+            f"{each.name}: {made} predictions, wanted {count} (or {count - 1}, without the input)"
+        )
+    numbers = [number for number in range(count) if made == count or number != given]
+    stems = [picture.path.stem for picture in each.pictures]
+    if made == count or not all(stem.isdecimal() for stem in stems):
+        return dict(zip(numbers, each.pictures, strict=True))
+    named = dict(zip(map(int, stems), each.pictures, strict=True))
+    if lacking := sorted(set(numbers) - named.keys()):
+        raise ViewFusionError(
+            f"{each.name}: of {count} predictions {lacking[0]:03d} is missing, where only the input's, "
+            f"{given:03d}, may be; number them like the true views"
+        )
+    return named
+
+
+def _check_size(picture: Picture, pixels: np.ndarray, size: int, resize: bool) -> None:
+    height, width = pixels.shape[:2]
+    if height != width:
+        raise ViewFusionError(f"{picture.path}: {width} x {height} pixels, wanted a square")
+    if width != size and not resize:
+        raise ViewFusionError(
+            f"{picture.path}: {width} x {height} pixels, the protocol wants {size} x {size}; --resize has "
+            "them resized"
+        )
 
 
 def _check_poses(
-    each: DatasetObject, truth: Truth, order: Sequence[int], numbers: Sequence[int], given: int
+    each: DatasetObject, truth: Truth, order: Sequence[int], made: Mapping[int, Picture], given: int
 ) -> None:
-    poses = {number: picture.pose for number, picture in zip(numbers, each.pictures, strict=True)}
+    poses = {number: picture.pose for number, picture in made.items()}
     zero = poses.get(given)
     if zero is None:  # without the input's there is nothing to turn the others by
         return
@@ -91,16 +111,6 @@ def _check_poses(
                 f"elevation {turned.elevation_deg:.1f}, radius {turned.radius:.2f}; the true view is at "
                 f"{wanted.azimuth_deg:.1f}, {wanted.elevation_deg:.1f}, {wanted.radius:.2f}"
             )
-
-
-def _of_one_size(pictures: list[np.ndarray], size: int) -> list[np.ndarray]:
-    """All of them can be stacked: those of another size are resized."""
-    from .truth import sized
-
-    if len({picture.shape for picture in pictures}) == 1:
-        return pictures
-    scaled = [sized([picture], size)[0] for picture in pictures]
-    return [(each.permute(1, 2, 0) * 255).round().byte().numpy() for each in scaled]
 
 
 def _listed(names: Sequence[str]) -> str:

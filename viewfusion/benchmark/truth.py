@@ -21,8 +21,6 @@ from viewfusion.preprocessing import over_white
 NEAR_DEG, NEAR = 1.0, 0.02
 """Cameras closer than that, and radii whose ratio is as near to 1, are the same: files round."""
 
-_OPAQUE = 127
-
 
 @dataclass(frozen=True, eq=False)
 class Truth:
@@ -60,13 +58,9 @@ class Truth:
 
     def turn(self, ours: Sequence[np.ndarray], size: int) -> Turn:
         """These views beside ``ours`` (H, W, 3) uint8, all ``size`` pixels a side."""
-        truth = masks = None
-        if len(self.rgba) == len(self.poses):
-            truth = sized([over_white(pixels) for pixels in self.rgba], size)
-            alpha = np.stack([np.repeat(pixels[..., 3:], 3, -1) for pixels in self.rgba])
-            if (alpha < 255).any():
-                masks = sized(list(alpha), size)[:, 0] > _OPAQUE / 255
-        return Turn(sized(ours, size), self.poses, self.scored, truth, masks, self.fov)
+        whole = len(self.rgba) == len(self.poses)
+        truth = sized([over_white(pixels) for pixels in self.rgba], size) if whole else None
+        return Turn(sized(ours, size), self.poses, self.scored, truth, self.fov)
 
 
 def read_truth(protocol: Protocol, each: DatasetObject, inputs: Mapping[str, int]) -> Truth:
@@ -114,7 +108,7 @@ def input_index(protocol: Protocol, each: DatasetObject, inputs: Mapping[str, in
 
 def sized(pictures: Sequence[np.ndarray], size: int) -> torch.Tensor:
     """(V, 3, size, size) float32 in [0, 1], rounded to 8 bits, as a file would hold them."""
-    scaled = resized(unit_images(np.stack(pictures)), size)
+    scaled = torch.cat([resized(unit_images(pixels[None]), size) for pixels in pictures])
     return (scaled * 255).round() / 255
 
 

@@ -15,7 +15,8 @@ import torch
 
 import viewfusion
 from viewfusion.config import Config
-from viewfusion.datasets.reading import Dataset
+from viewfusion.datasets.reading import Dataset, DatasetObject
+from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.items import Item, Outcome, Work, read_entries
 from viewfusion.evaluation.measures import Tools
 from viewfusion.evaluation.protocols import Protocol
@@ -113,6 +114,7 @@ def comparing(
 
         def work(item: Item) -> Outcome:
             made = found(predictions, item.name)
+            _check_whole(judging.protocol, made, references)
             truth = read_truth(judging.protocol, found(references or predictions, item.name), judging.inputs)
             pictures = predicted(made, truth, judging.protocol.size, resize)
             return Outcome(*judging.outcome(scorer, item.name, truth, pictures))
@@ -120,6 +122,15 @@ def comparing(
         return work
 
     return start
+
+
+def _check_whole(protocol: Protocol, made: DatasetObject, references: Dataset | None) -> None:
+    """Without true views no input is known that could stand in for a view."""
+    if references is None and len(made.pictures) != protocol.views:
+        raise ViewFusionError(
+            f"{made.name}: {len(made.pictures)} predictions, wanted {protocol.views}, the input among them; "
+            "or give --ref a folder with the inputs"
+        )
 
 
 def results(
@@ -132,7 +143,9 @@ def results(
         data: name and layout of what it was scored on.
     """
     protocol, entries = judging.protocol, read_entries(items)
-    pixels = [(each["name"], each.pop("truth_sha256", None)) for each in entries]
+    truths = [(each["name"], each.get("truth_sha256")) for each in entries]
+    known = all(digest for _, digest in truths)  # of an object that failed it is not
+    digest = hashlib.sha256(repr(truths).encode()).hexdigest() if known else None
     metrics = scorer.described()
     return {
         "schema": SCHEMA,
@@ -145,7 +158,7 @@ def results(
             "settings": protocol.settings(),
         },
         "system": system,
-        "data": {**data, "objects": len(items), "sha256": hashlib.sha256(repr(pixels).encode()).hexdigest()},
+        "data": {**data, "objects": len(items), "sha256": digest},
         "metrics": metrics,
         "unmeasured": scorer.unmeasured,
         "objects": entries,

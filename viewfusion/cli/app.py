@@ -342,7 +342,7 @@ def benchmark(
     max_batch: MaxBatch = None,
     dtype: Dtype = "auto",
     compile: Compile = False,
-    out: RunOut = Path("benchmark"),
+    out: RunOut = Path("out/benchmark"),
 ) -> None:
     """Make the views of every object of a dataset, score them, and write a report."""
     from .bench import Scoring
@@ -382,7 +382,7 @@ def evaluate(
     devices: Devices = "auto",
     num_nodes: Nodes = 1,
     strategy: Strategy = "auto",
-    out: RunOut = Path("evaluation"),
+    out: RunOut = Path("out/evaluation"),
 ) -> None:
     """Score what any system made against the truth, and write a report."""
     from .bench import Scoring

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,15 +61,24 @@ class Scoring:
 
         return Spread(*self.over)
 
-    def judging(self, data: Path) -> Judging:
+    def judging(self, data: Path, *others: Path) -> Judging:
         """The protocol, and which views are inputs: as the list says, or that in the folder ``data``.
 
+        Args:
+            others: folders that are read, too.
+
         Raises:
-            ViewFusionError: no such protocol, or a list it has no use for.
+            ViewFusionError: no such protocol, a list it has no use for, or ``out`` is in what is read, where
+                it would be taken for an object.
         """
         from viewfusion.benchmark import Judging
         from viewfusion.evaluation.protocols import load_protocol
 
+        for folder in (data, *others):
+            if self.out.resolve().is_relative_to(folder.resolve()):
+                raise ViewFusionError(
+                    f"--out {self.out} lies in {folder}, which is read; choose another --out"
+                )
         protocol = load_protocol(self.protocol)
         inputs: dict[str, int] = {}
         if protocol.input == "listed":
@@ -84,17 +93,26 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Data:
-    """What is scored on: the objects' names, sorted, and how results call the folder they are in."""
+    """What is scored on.
+
+    Args:
+        root, layout: how results call it.
+        names: of the objects, sorted.
+        sources: by name, what tells an object's files from others; see :class:`.items.Item`.
+    """
 
     root: Path
     layout: str
     names: tuple[str, ...]
+    sources: Mapping[str, str]
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Data:
-        from viewfusion.benchmark import object_names
+    def of(cls, dataset: Dataset, *others: Dataset) -> Data:
+        """The objects of ``dataset``, scored together with those of the same name in ``others``."""
+        from viewfusion.benchmark import object_names, sources
 
-        return cls(dataset.root, dataset.layout, tuple(object_names(dataset)))
+        names = tuple(object_names(dataset))
+        return cls(dataset.root, dataset.layout, names, sources(dataset, *others))
 
     @property
     def name(self) -> str:
@@ -140,9 +158,11 @@ class Bench:
         from viewfusion.evaluation.items import Item
         from viewfusion.evaluation.runner import run_items
 
-        scorer = self._announced()
-        items = [Item(folder, name) for name in self.data.names for folder in self.systems]
-        with self._held():
+        scorer, data = self._announced(), self.data
+        items = [
+            Item(folder, name, data.sources.get(name, "")) for name in data.names for folder in self.systems
+        ]
+        with self._held(scorer, items):
             with ObjectsProgress(self.console, len(items)) as progress:
                 work = start(progress)
                 first = run_items(items, work, spread, memory=memory, on_progress=progress.on_objects)
@@ -158,8 +178,9 @@ class Bench:
         return scorer
 
     @contextmanager
-    def _held(self) -> Iterator[None]:
+    def _held(self, scorer: Scorer, items: Sequence[Item]) -> Iterator[None]:
         """The right to write to ``out``, if it is of this very run; the first process asks for all."""
+        from viewfusion.evaluation.items import check_sources
         from viewfusion.evaluation.workers import first_process
         from viewfusion.outputs.files import explained
         from viewfusion.outputs.locking import FolderLock
@@ -172,12 +193,13 @@ class Bench:
         lock = FolderLock(self.out)
         try:
             for folder, system in self.systems.items():
-                self._claim(folder, system)
+                self._claim(folder, system, scorer)
+            check_sources(items)
             yield
         finally:
             lock.release()
 
-    def _claim(self, folder: Path, system: dict[str, Any]) -> None:
+    def _claim(self, folder: Path, system: dict[str, Any], scorer: Scorer) -> None:
         """Write what decides the numbers of a run, or see that its folder is of the same."""
         from viewfusion.outputs.files import explained, write_json
         from viewfusion.outputs.ownership import differences, read_json
@@ -189,7 +211,7 @@ class Bench:
             "system": system,
             "data": {"name": self.data.name, "layout": self.data.layout, "objects": list(names)},
             "inputs": {name: judging.inputs[name] for name in names if name in judging.inputs},
-            "metrics": list(judging.scorer().metrics),
+            "metrics": list(scorer.metrics),
         }
         path = folder / SETTINGS
         if path.exists():
@@ -205,6 +227,7 @@ class Bench:
     def _conclude(self, scorer: Scorer, items: Sequence[Item]) -> None:
         from viewfusion.benchmark import results
         from viewfusion.evaluation.comparison import compare_runs
+        from viewfusion.evaluation.items import FAILED
         from viewfusion.evaluation.report import write_report
         from viewfusion.evaluation.results import write_results
         from viewfusion.evaluation.runs import read_runs
@@ -217,6 +240,8 @@ class Bench:
             failed += [f"{each['name']}: {each['error']}" for each in made["objects"] if each["error"]]
             if len(self.systems) > 1:
                 write_report(folder / REPORT, [folder])
+            with suppress(OSError):  # where something failed it is not empty
+                (folder / FAILED).rmdir()
         write_report(self.out / REPORT, list(self.systems))
         print_comparison(compare_runs(read_runs(list(self.systems)), common=True))
         for line in failed:

@@ -90,6 +90,10 @@ def runs(network: Network) -> dict[str, Config]:
     axes = [_swept(sweep) for sweep in network.sweeps]
     if network.variants:
         axes.insert(0, [f"fusion.variant={name}" for name in _variants(network.variants)])
+    keys = [settings[0].partition("=")[0] for settings in axes]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ViewFusionError(f"--sweep {key[:60]}: swept twice; give all its values at once")
     combined = list(product(*axes))
     if len(combined) > MAX_RUNS:
         raise ViewFusionError(f"{len(combined)} runs asked for, where {MAX_RUNS} is the most")

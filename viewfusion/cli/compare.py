@@ -17,7 +17,7 @@ from viewfusion.errors import ViewFusionError, printable
 if TYPE_CHECKING:
     from viewfusion.evaluation.comparison import Comparison, Difference
 
-_NARROWEST = 110
+_NARROWEST = 132
 """Columns of a table that nobody watches, in a file or a pipe."""
 
 
@@ -49,15 +49,33 @@ def print_comparison(found: Comparison) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=max(console.width, _NARROWEST))
     protocol, objects = found.runs[0].results["protocol"], len(found.objects)
-    head = (
-        f"{protocol['name']} ({protocol['sha256'][:12]}), {objects} objects, baseline {found.runs[0].label}"
-    )
+    alone = len(found.runs) == 1
+    what = "intervals of 95 %" if alone else f"baseline {found.runs[0].label}"
+    head = f"{protocol['name']} ({protocol['sha256'][:12]}), {objects} objects, {what}"
     console.print(Text(printable(head)))
-    console.print(_table(found))
+    console.print(_means(found) if alone else _table(found))
     for name, why in found.left_out.items():
         console.print(Text(printable(f"left out: {name} ({why})")))
     for note in found.notes:
         console.print(Text(printable(f"note: {note}")))
+
+
+def _means(found: Comparison) -> Table:
+    """Of a single run."""
+    from viewfusion.evaluation.report.words import decimals, unit_of
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("metric", "mean", "interval", "better"):
+        table.add_column(title, justify="right" if title in ("mean", "interval") else "left", no_wrap=True)
+    for name, metric in found.metrics.items():
+        row = found.summaries[0].get(name)
+        if row:
+            unit = f", {unit_of(metric)}" if unit_of(metric) else ""
+            places = decimals([row["mean"]])
+            ends = _ends(row["low"], row["high"], places)
+            cells = [f"{metric['title']}{unit}", _number(row["mean"], places), ends, metric["better"]]
+            table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table
 
 
 def _table(found: Comparison) -> Table:
@@ -66,22 +84,19 @@ def _table(found: Comparison) -> Table:
     from viewfusion.evaluation.report.words import decimals, unit_of
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("metric", "run", "mean", "interval", "minus baseline", "interval", "better on"):
-        words = title in ("metric", "run")
-        table.add_column(title, justify="left" if words else "right", no_wrap=title != "run")
+    for title in ("metric", "run", "mean", "minus baseline", "interval", "better on"):
+        table.add_column(title, justify="left" if title in ("metric", "run") else "right", no_wrap=True)
     for name, metric in found.metrics.items():
         rows = [summary.get(name) for summary in found.summaries]
         places = decimals([row["mean"] for row in rows if row])
         differences = [None, *(each[name] for each in found.differences)]
         fine = max(places, *(finer(each) for each in differences))
-        titles = [
-            ", ".join(filter(None, (metric["title"], unit_of(metric)))),
-            f"{metric['better']} is better",
-        ]
+        unit = f", {unit_of(metric)}" if unit_of(metric) else ""
+        titles = [f"{metric['title']}{unit}", f"{metric['better']} is better"]
         for place, (run, row) in enumerate(zip(found.runs, rows, strict=True)):
             title = titles[place] if place < len(titles) else ""
-            own = [_number(row["mean"], places), _ends(row["low"], row["high"], places)] if row else ["", ""]
-            cells = [title, run.label, *own, *_difference(differences[place], fine)]
+            mean = _number(row["mean"], places) if row else ""
+            cells = [title, run.label, mean, *_difference(differences[place], fine)]
             table.add_row(*(Text(printable(cell)) for cell in cells))
         table.add_section()
     return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from viewfusion.errors import ViewFusionError
 
@@ -29,11 +29,10 @@ class Predictions:
     resize: bool = False
     up: str = "auto"
 
-    @property
-    def system(self) -> dict[str, str | None]:
-        """For results."""
-        name = self.folder.resolve().name
-        return {"name": name, "variant": None, "checkpoint": None, "config": None}
+    def system(self, **config: Any) -> dict[str, Any]:
+        """For results, with the options that decide numbers."""
+        name = self.folder.resolve().name or "predictions"
+        return {"name": name, "variant": None, "checkpoint": None, "config": config or None}
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def evaluate(pred: Predictions, ref: Reference, scoring: Scoring) -> None:
         ViewFusionError: bad options or data, or sets that do not match (nothing was started).
         BatchError: at the end some objects had failed.
     """
-    judging = scoring.judging(ref.folder or pred.folder)
+    judging = scoring.judging(ref.folder or pred.folder, pred.folder)
     if ref.folder is None and judging.protocol.task != "spin":
         raise ViewFusionError(f"{judging.protocol.name} compares with the truth; give --ref its folder")
     score = _meshes if judging.protocol.task == "mesh" else _views
@@ -73,20 +72,23 @@ def _views(judging: Judging, pred: Predictions, ref: Reference, scoring: Scoring
     if references and ref.folder:
         ours, theirs = object_names(predictions), object_names(references)
         check_same_objects((pred.folder, ours), (ref.folder, theirs))
-    data = Data.of(references or predictions)
-    Bench(judging, data, scoring.out, {scoring.out: pred.system}).run(
+    data = Data.of(references or predictions, predictions)
+    system = pred.system(resize=True) if pred.resize else pred.system()
+    Bench(judging, data, scoring.out, {scoring.out: system}).run(
         lambda progress: comparing(judging, predictions, references, pred.resize), scoring.spread, PROCESS
     )
 
 
 def _meshes(judging: Judging, pred: Predictions, ref: Reference, scoring: Scoring) -> None:
-    from viewfusion.benchmark import check_same_objects, comparing_meshes, find_meshes
+    from viewfusion.benchmark import check_same_objects, comparing_meshes, files_digest, find_meshes
 
     assert ref.folder is not None
     ours, truth = find_meshes(pred.folder, pred.up), find_meshes(ref.folder, ref.up)
     check_same_objects((pred.folder, ours.files), (ref.folder, truth.files))
     turns = read_numbers(ref.turns, "--turns", float, "degrees") if ref.turns else {}
-    data = Data(ref.folder, "meshes", tuple(sorted(truth.files)))
-    Bench(judging, data, scoring.out, {scoring.out: pred.system}).run(
+    files = {name: files_digest([ours.files[name], path]) for name, path in truth.files.items()}
+    data = Data(ref.folder, "meshes", tuple(sorted(files)), files)
+    system = pred.system(pred_up=pred.up, ref_up=ref.up, turns_deg=turns)
+    Bench(judging, data, scoring.out, {scoring.out: system}).run(
         lambda progress: comparing_meshes(judging, ours, truth, turns), scoring.spread, PROCESS
     )

@@ -20,6 +20,9 @@ from .summary import averaging_of, in_order, summarise
 if TYPE_CHECKING:
     from .metrics import Interval
 
+_TRUTH = "truth_sha256"
+"""Of an object: of the true views or mesh that it was compared with."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -211,7 +214,7 @@ def _left_out(runs: Sequence[Run], shared: set[str]) -> dict[str, tuple[str, boo
 def _refuse_what_differs(runs: Sequence[Run], left_out: Mapping[str, tuple[str, bool]], shared: int) -> None:
     first = runs[0]
     for run in runs[1:]:
-        if run.results["data"]["sha256"] != first.results["data"]["sha256"]:
+        if _other_data(run, first):
             raise ViewFusionError(
                 f"{run.folder}: scored on other data ({_data(run)}) than {first.folder} ({_data(first)}); "
                 f"--common compares the {shared} objects of the same names"
@@ -229,7 +232,7 @@ def _notes(runs: Sequence[Run]) -> Iterator[str]:
     base, first = runs[0].label, runs[0].results
     for run in runs[1:]:
         label, results = run.label, run.results
-        if results["data"]["sha256"] != first["data"]["sha256"]:
+        if _other_data(run, runs[0]):
             yield f"{label} was scored on other data ({_data(run)}) than {base} ({_data(runs[0])})."
         versions = results["viewfusion"], first["viewfusion"]
         if versions[0] != versions[1]:
@@ -239,6 +242,15 @@ def _notes(runs: Sequence[Run]) -> Iterator[str]:
         for name in in_order(first["metrics"].keys() & results["metrics"].keys()):
             if results["metrics"][name] != first["metrics"][name]:
                 yield f"{name} was not computed in the same way in {label} and {base}."
+
+
+def _other_data(run: Run, first: Run) -> bool:
+    """Whether the true views differ: those of the objects that both scored, where that is known of all."""
+    ours, theirs = run.scored, first.scored
+    pairs = [(ours[name].get(_TRUTH), theirs[name].get(_TRUTH)) for name in ours.keys() & theirs.keys()]
+    if pairs and all(None not in pair for pair in pairs):
+        return any(mine != other for mine, other in pairs)
+    return bool(run.results["data"]["sha256"] != first.results["data"]["sha256"])
 
 
 def _data(run: Run) -> str:

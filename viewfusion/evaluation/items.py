@@ -16,6 +16,7 @@ from viewfusion.outputs.files import atomic_folder, write_json, write_png
 from .scoring import failed_entry
 
 OBJECTS, FAILED, ENTRY = "objects", "failed", "object.json"
+_SOURCE = "source"
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,12 @@ class Item:
     Args:
         folder: of the run.
         name: of the object.
+        source: tells the files it is made of from others; kept with what is made of them.
     """
 
     folder: Path
     name: str
+    source: str = ""
 
     @property
     def place(self) -> Path:
@@ -78,8 +81,22 @@ def write_outcome(item: Item, outcome: Outcome) -> None:
             for name, pixels in outcome.pictures.items():
                 (folder / name).parent.mkdir(exist_ok=True)
                 write_png(folder / name, pixels)
-            write_json(folder / ENTRY, outcome.entry)
+            write_json(folder / ENTRY, {**outcome.entry, _SOURCE: item.source})
     item.failure.unlink(missing_ok=True)
+
+
+def check_sources(items: Iterable[Item]) -> None:
+    """Refuse to go on with objects that were made of files which have changed since.
+
+    Raises:
+        ViewFusionError: the object is named.
+    """
+    for item in items:
+        if item.done and _read(item.place / ENTRY).get(_SOURCE) != item.source:
+            raise ViewFusionError(
+                f"{item.place} was made of other files, or before they changed; choose another --out or "
+                "remove this folder"
+            )
 
 
 def read_entries(items: Iterable[Item]) -> list[dict[str, Any]]:
@@ -88,11 +105,17 @@ def read_entries(items: Iterable[Item]) -> list[dict[str, Any]]:
     Raises:
         ViewFusionError: one is neither, as when a process was killed.
     """
-    entries = []
-    for item in items:
-        path = item.place / ENTRY if item.done else item.failure
-        try:
-            entries.append(json.loads(path.read_bytes()))
-        except (OSError, ValueError):
-            raise ViewFusionError(f"{path}: not there or damaged; run the same command again") from None
+    entries = [_read(item.place / ENTRY if item.done else item.failure) for item in items]
+    for entry in entries:
+        entry.pop(_SOURCE, None)
     return entries
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        entry = json.loads(path.read_bytes())
+        if isinstance(entry, dict):
+            return entry
+    except (OSError, ValueError, RecursionError):
+        pass
+    raise ViewFusionError(f"{path}: not there or damaged; remove its folder and run the same command again")

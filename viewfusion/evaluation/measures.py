@@ -34,7 +34,6 @@ class Turn:
         poses: V of them.
         scored: the places of the views that are compared with the truth; the input is not.
         truth: (V, 3, S, S) in [0, 1]; None where there are no true views.
-        masks: (V, S, S) booleans of the object in the true views; None where they have no alpha.
         fov: radians.
     """
 
@@ -42,7 +41,6 @@ class Turn:
     poses: tuple[Pose, ...]
     scored: tuple[int, ...]
     truth: torch.Tensor | None = None
-    masks: torch.Tensor | None = None
     fov: float = 0.0
 
     @cached_property
@@ -152,11 +150,10 @@ def _clip(turn: Turn, tools: Tools, settings: dict[str, Any]) -> torch.Tensor:
 
 
 def _mask_iou(turn: Turn, tools: Tools, settings: dict[str, Any]) -> torch.Tensor:
-    from viewfusion.evaluation.metrics import mask_overlap, object_pixels
+    from viewfusion.evaluation.metrics import outline_overlap
 
-    ours, truth = turn.pairs
-    true = object_pixels(truth) if turn.masks is None else turn.masks[list(turn.scored)]
-    return mask_overlap(object_pixels(ours), true)
+    # Of both sides what is not nearly white, so that the true views themselves have 1, whatever their alpha.
+    return outline_overlap(*turn.pairs)
 
 
 def _adjacent_lpips(network: str) -> Compute:

@@ -132,6 +132,8 @@ def _checked(name: str, content: Any) -> Protocol:
             raise _ProtocolError(f"{key} must be {wanted}, got {str(content[key])[:60]!r}")
     protocol = Protocol(**content)
     _check_metrics(protocol)
+    if protocol.task == "spin" and protocol.views is None:
+        raise _ProtocolError("views is missing; a spin has so many")
     return protocol
 
 

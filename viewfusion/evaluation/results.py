@@ -2,8 +2,8 @@
 
 ``results.json`` says everything: the protocol with all its settings, the system, the data, what each metric
 is, every value and their means. ``results.csv`` holds the values alone, a row for each object, view and pair
-of views. ``azimuth_deg`` of a view is counted from the input view. An object is called like its folder below
-``objects/``.
+of views. ``azimuth_deg`` of a view (of a pair: the first) is counted from the input view. An object is called
+like its folder below ``objects/``.
 """
 
 from __future__ import annotations
@@ -111,11 +111,11 @@ def _rows(each: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], dict[str, Any
     """Of an object: where a row's scores stand (one value for each of ``_COLUMNS``), and the scores."""
     head = (each["name"], each["status"])
     yield (*head, "object", None, None, None, None), each["scores"]
-    for image in each["images"]:
-        pose = image.get("azimuth_deg"), image.get("elevation_deg")
-        yield (*head, "image", image["view"], None, *pose), image["scores"]
-    for pair in each["pairs"]:
-        yield (*head, "pair", *pair["views"], None, None), pair["scores"]
+    for of, holders in (("image", each["images"]), ("pair", each["pairs"])):
+        for holder in holders:
+            views = holder["views"] if of == "pair" else (holder["view"], None)
+            direction = holder.get("azimuth_deg"), holder.get("elevation_deg")
+            yield (*head, of, *views, *direction), holder["scores"]
 
 
 def _cell(value: Any) -> str:

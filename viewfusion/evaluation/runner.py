@@ -41,6 +41,8 @@ class Spread:
         Raises:
             ViewFusionError: no such device here, or an impossible number.
         """
+        if self.num_nodes < 1:
+            raise ViewFusionError(f"--num-nodes must be 1 or more, got {self.num_nodes}")
         name, _, number = self.device.partition(":")
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
@@ -50,8 +52,17 @@ class Spread:
             )
         if (name == "cuda" and not torch.cuda.is_available()) or (name == "mps" and not _has_mps()):
             raise ViewFusionError(f"--device {self.device}: there is none here; try --device cpu")
+        from .workers import started_by_others
+
+        started = started_by_others()
+        if number and started not in (None, 1):
+            raise ViewFusionError(
+                f"--device {self.device} is one for {started} processes; give --device {name}"
+            )
         if number:
             return name, [int(number)]
+        if started is not None:  # told of fewer, Lightning would have each of them do everything
+            return name, started
         count = _wanted_count(self.devices) or _most(name, memory)
         return name, max(1, min(count, -(-items // self.num_nodes)))
 

@@ -76,14 +76,9 @@ _PUBLISHED = record(
     {"system": text(200, 1), "scores": _SCORES},
     dict.fromkeys(("checkpoint", "data", "protocol", "source"), or_null(text(2000))),
 )
-_IMAGE = record(
-    {"view": count, "scores": _SCORES},
-    {"azimuth_deg": or_null(number), "elevation_deg": or_null(number)},
-)
-_PAIR = record(
-    {"views": items(count, 2, 2), "scores": _SCORES},
-    {"azimuths_deg": or_null(items(number, 2, 2))},
-)
+_DIRECTION = dict.fromkeys(("azimuth_deg", "elevation_deg"), or_null(number))
+_IMAGE = record({"view": count, "scores": _SCORES}, _DIRECTION)
+_PAIR = record({"views": items(count, 2, 2), "scores": _SCORES}, _DIRECTION)  # that of the first view
 _OBJECT = record(
     {
         "name": _folder_name,
@@ -93,7 +88,8 @@ _OBJECT = record(
         "images": items(_IMAGE, _MOST_VALUES),
         "pairs": items(_PAIR, _MOST_VALUES),
         "notes": items(_WORDS, _MOST_VALUES),
-    }
+    },
+    {"truth_sha256": or_null(_HASH)},  # of what it was compared with
 )
 _DEFINITION = record(
     {

@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,17 +24,35 @@ from .items import Item, Outcome, Work, attempted, write_outcome
 try:
     import pytorch_lightning as pl
     from pytorch_lightning.callbacks import BasePredictionWriter
+    from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+    from pytorch_lightning.strategies import DDPStrategy
     from pytorch_lightning.utilities import rank_zero_only
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
 except ImportError as missing:
     raise ViewFusionError("this needs Lightning; run `pip install 'viewfusion[evaluation]'`") from missing
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
+_IDLE = -1
+_PATIENCE = timedelta(days=30)
+"""Who is done waits so long for the others. torch would end them all after 10 or 30 minutes, and an object of
+a large network can take hours."""
+
 
 def first_process() -> bool:
     """Whether nobody else says what is done: false in the processes that Lightning, torchrun or SLURM add."""
     return not getattr(rank_zero_only, "rank", 0)
+
+
+def started_by_others() -> int | None:
+    """How many processes torchrun or SLURM has started on this machine; None: Lightning will."""
+    if TorchElasticEnvironment.detect():
+        return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if SLURMEnvironment.detect():
+        nodes = int(os.environ.get("SLURM_NNODES", 1))
+        return int(os.environ.get("SLURM_NTASKS_PER_NODE") or -(-int(os.environ["SLURM_NTASKS"]) // nodes))
+    return None
 
 
 def predict(
@@ -48,20 +67,8 @@ def predict(
         told: called in the first process when something may have been done, by whomever.
         over: accelerator, devices, machines and strategy.
     """
-    accelerator, devices, num_nodes, strategy = over
     with _quiet(), _restored_signals():
-        trainer = pl.Trainer(
-            accelerator="gpu" if accelerator == "cuda" else accelerator,
-            devices=devices,
-            num_nodes=num_nodes,
-            strategy=strategy,
-            callbacks=[_Writer(told)],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
+        trainer = _trainer(over, _Writer(told))
         worker = _Worker(items, start, {number: signal.getsignal(number) for number in _STOPS})
         try:
             trainer.predict(worker, return_predictions=False)
@@ -75,6 +82,27 @@ def predict(
             if isinstance(error, _Interrupted):
                 raise KeyboardInterrupt from None
             raise
+
+
+def _trainer(over: tuple[str, int | list[int], int, str], writer: _Writer) -> pl.Trainer:
+    accelerator, devices, num_nodes, strategy = over
+    many = num_nodes > 1 or (isinstance(devices, int) and devices > 1)
+    try:
+        return pl.Trainer(
+            accelerator="gpu" if accelerator == "cuda" else accelerator,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy=DDPStrategy(timeout=_PATIENCE) if many and strategy in ("auto", "ddp") else strategy,
+            callbacks=[writer],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+    except (ValueError, MisconfigurationException) as error:
+        reason = str(error).partition(". ")[0][:200]
+        raise ViewFusionError(f"--strategy {strategy[:60]}: Lightning refuses it ({reason})") from None
 
 
 class _Interrupted(BaseException):
@@ -107,9 +135,12 @@ class _Worker(pl.LightningModule):
 
     def predict_dataloader(self) -> DataLoader[int]:
         places = range(self.trainer.global_rank, len(self._items), self.trainer.world_size)
-        return torch.utils.data.DataLoader(list(places), collate_fn=_only)  # type: ignore[arg-type]
+        # Who has nothing to do says so: Lightning would leave the loop, and the others wait for nobody.
+        return torch.utils.data.DataLoader(list(places) or [_IDLE], collate_fn=_only)  # type: ignore[arg-type]
 
-    def predict_step(self, batch: int, batch_idx: int) -> tuple[Item, Outcome]:
+    def predict_step(self, batch: int, batch_idx: int) -> tuple[Item, Outcome] | None:
+        if batch == _IDLE:
+            return None
         if self.trainer.global_rank and os.getppid() != self._parent:
             raise SystemExit(1)  # the first process is gone, and a new run may be at work already
         item = self._items[batch]
@@ -132,9 +163,14 @@ class _Writer(BasePredictionWriter):
             self._told()
 
     def write_on_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, prediction: tuple[Item, Outcome], *_: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        prediction: tuple[Item, Outcome] | None,
+        *_: Any,
     ) -> None:
-        write_outcome(*prediction)
+        if prediction is not None:
+            write_outcome(*prediction)
         if trainer.is_global_zero:
             self._told()
 

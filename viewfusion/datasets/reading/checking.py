@@ -51,6 +51,8 @@ def look(
                 faults.add(str(error))
             if on_picture is not None:
                 on_picture()
+        if dataset.layout == "numbered":
+            _check_numbers(each, faults)
         _check_sizes(each, sizes, faults)
         problems = tuple(Problem(each.name, printable(line)) for line in faults.lines())
         yield Seen(each, dict(Counter(sizes.values())), with_alpha, problems)
@@ -58,6 +60,14 @@ def look(
 
 def _called(picture: Picture, index: int) -> str:
     return str(picture.path) if picture.box is None else f"{picture.path}, view {index}"
+
+
+def _check_numbers(thing: DatasetObject, faults: Faults) -> None:
+    """A number that is left out, which is right of predictions without the input only."""
+    numbers = {int(picture.path.stem) for picture in thing.pictures}
+    for missing in sorted(set(range(max(numbers) + 1)) - numbers):
+        folder = thing.pictures[0].path.parent
+        faults.add(f"{folder}: view {missing:03d} is missing, which only predictions may be: the input's")
 
 
 def _check_sizes(thing: DatasetObject, sizes: dict[str, tuple[int, int]], faults: Faults) -> None:

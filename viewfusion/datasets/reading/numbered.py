@@ -1,4 +1,7 @@
-"""The layout ``numbered``: ``000.png``, ``001.png``, ... (or ``0.png``, ``1.png``) and no cameras."""
+"""The layout ``numbered``: ``000.png``, ``001.png``, ... (or ``0.png``, ``1.png``) and no cameras.
+
+One number may be left out: predictions are often without the input.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from .views import numbered_views
 
 
 def _read(name: str, folder: Folder, faults: Faults) -> DatasetObject:
-    return DatasetObject(name, tuple(Picture(path, None) for path in numbered_views(folder, faults)))
+    return DatasetObject(name, tuple(Picture(path, None) for path in numbered_views(folder, faults, gaps=1)))
 
 
 READER = Reader("000.png, 001.png, ...", lambda folder: bool(indices(folder)), _read)

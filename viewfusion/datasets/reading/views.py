@@ -10,11 +10,12 @@ from .folders import MOST_VIEWS, Folder, check_file, indices, ranges
 from .records import Faults
 
 
-def numbered_views(folder: Folder, faults: Faults, count: int | None = None) -> list[Path]:
+def numbered_views(folder: Folder, faults: Faults, count: int | None = None, gaps: int = 0) -> list[Path]:
     """The pictures 0, 1, ... of a folder; what is missing, too many or twice is added to ``faults``.
 
     Args:
         count: how many there must be; None: up to the last one there is.
+        gaps: how many may be missing.
 
     Raises:
         ViewFusionError: there is none, or far too many.
@@ -28,7 +29,7 @@ def numbered_views(folder: Folder, faults: Faults, count: int | None = None) -> 
             f"{folder.path}: view {wanted - 1} is there; an object has {MOST_VIEWS} at most"
         )
     missing = [index for index in range(wanted) if index not in found]
-    if missing:
+    if len(missing) > gaps:
         faults.add(f"{folder.path}: of {wanted} views these are missing: {ranges(missing)}")
     extra = [index for index in found if index >= wanted]
     if extra:

@@ -9,7 +9,7 @@ from .epipolar import epipolar_consistency
 from .flow import flow_warp_error, visible_pixels, warp
 from .lpips import Lpips, load_lpips
 from .matches import sift_matches, sift_matches_around
-from .outlines import mask_overlap, object_pixels, outline_overlap
+from .outlines import mask_overlap, outline_overlap
 from .pictures import each_with_next, resized, unit_images
 from .pixels import psnr, ssim
 from .raft import Raft, load_raft
@@ -34,7 +34,6 @@ __all__ = [
     "load_rife",
     "loop_closure",
     "mask_overlap",
-    "object_pixels",
     "outline_overlap",
     "paired_interval",
     "psnr",

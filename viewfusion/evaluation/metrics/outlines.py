@@ -20,9 +20,4 @@ def mask_overlap(masks: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 def outline_overlap(images: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """(B,) :func:`mask_overlap` of what is not nearly white in (B, 3, H, W) in [0, 1]."""
     check_pair(images, truth)
-    return mask_overlap(object_pixels(images), object_pixels(truth))
-
-
-def object_pixels(images: torch.Tensor) -> torch.Tensor:
-    """(B, H, W) booleans: what is not nearly white in (B, 3, H, W) in [0, 1]."""
-    return images.amin(1) < NEARLY_WHITE
+    return mask_overlap(images.amin(1) < NEARLY_WHITE, truth.amin(1) < NEARLY_WHITE)

@@ -6,16 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..comparison import Comparison
 from ..runs import Run
 from .pictures import ROOM, Picture, comparison_picture
-from .spins import wrapped
+from .spins import azimuths_of, wrapped
 from .words import decimals, number, unit_of
 
 SHOWN = 3
 """Objects at each end; of fewer than twice as many, all."""
 
 MAX_SHOWN_RUNS = 6
+
+MAX_COLUMNS = 24
+"""Views in a ``comparison.png``; of more, as many were chosen evenly."""
 
 _RANKING = ("lpips_vgg", "lpips_alex", "psnr", "ssim", "adjacent_lpips_vgg", "adjacent_lpips_alex", "chamfer")
 """What objects are ranked by: the first of these that was measured, which people's eyes agree with most."""
@@ -88,11 +93,11 @@ def _scores(found: Comparison, scores: Mapping[str, float | None]) -> list[str]:
 
 def _columns(each: Mapping[str, Any]) -> list[str]:
     """A label for each scored view: its azimuth where that is known, or its number."""
-    azimuths = {image["view"]: image.get("azimuth_deg") for image in each["images"]}
-    for pair in each["pairs"]:
-        for view in pair["views"]:
-            azimuths.setdefault(view, None)
-    return [_label(view, azimuths[view]) for view in sorted(azimuths)]
+    azimuths = azimuths_of(each)
+    views = [image["view"] for image in each["images"]] or sorted(azimuths)
+    if len(views) > MAX_COLUMNS:
+        views = [views[round(place)] for place in np.linspace(0, len(views) - 1, MAX_COLUMNS)]
+    return [_label(view, azimuths[view]) for view in views]
 
 
 def _label(view: int, azimuth: float | None) -> str:

@@ -23,8 +23,8 @@ from .charts import most_rows, object_chart, spin_chart
 from .gallery import MAX_SHOWN_RUNS, gallery, ranked, ranking_metric
 from .spins import spin_curves
 from .svg import Element, add_mark, canvas, to_text
-from .tables import MAX_ROWS, object_table, score_rows
-from .words import checkpoint_words, comparable, count, published_words, unit_of
+from .tables import MAX_ROWS, note_rows, object_table, score_rows
+from .words import checkpoint_words, comparable, count, heading, published_words, unit_of
 
 _HERE = Path(__file__).parent
 _MOST_FAILURES = 200
@@ -58,6 +58,7 @@ def _render(content: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["heading"] = heading
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     own = {"style": _inline(style), "script": _inline(script)}
     hashes = {"style_hash": _policy_hash(style), "script_hash": _policy_hash(script)}
@@ -84,6 +85,7 @@ def _content(found: Comparison) -> dict[str, Any]:
     first = found.runs[0].results
     published = first["protocol"]["settings"].get("published") or []
     ranking = ranking_metric(found.metrics)
+    notes, more_notes = note_rows(found)
     titles, objects = object_table(found, ranking) if ranking else ([], [])
     settings = {key: value for key, value in first["protocol"]["settings"].items() if key != "published"}
     return {
@@ -107,6 +109,7 @@ def _content(found: Comparison) -> dict[str, Any]:
         "groups": gallery(found, ranking) if ranking else [],
         "ranks": len(ranked(found, ranking)) if ranking else 0,
         "most_runs": MAX_SHOWN_RUNS,
+        "notes": {"rows": notes, "hidden": more_notes},
         "drawn": _drawn,
         "setting": _setting,
         "unit_of": unit_of,
@@ -115,7 +118,6 @@ def _content(found: Comparison) -> dict[str, Any]:
             "titles": titles,
             "rows": objects,
             "hidden": max(0, len(found.objects) - MAX_ROWS),
-            "notes": any(row.notes for row in objects),
         },
     }
 
@@ -205,10 +207,9 @@ def _notices(found: Comparison) -> list[str]:
             f"{count(len(found.left_out), 'object')} could not be compared."
         )
     for run in found.runs:
+        whose = "" if len(found.runs) == 1 else f" of {run.label}"
         for name, why in (run.results.get("unmeasured") or {}).items():
-            notices.append(
-                f"{name} was not measured{'' if len(found.runs) == 1 else f' of {run.label}'}: {why}"
-            )
+            notices.append(f"{name}{whose} was not measured: {why}.")
     notices += found.notes
     if len(found.objects) < 5:
         few = count(len(found.objects), "object")

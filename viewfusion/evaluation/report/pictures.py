@@ -111,7 +111,7 @@ def _address(image: Image.Image, kind: str) -> str:
     if kind == "png":
         image.save(buffer, "PNG", optimize=True)
     else:
-        image.save(buffer, "JPEG", quality=88, optimize=True, subsampling=0)
+        image.save(buffer, "JPEG", quality=88, subsampling=0)
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 

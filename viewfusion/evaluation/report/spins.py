@@ -50,7 +50,7 @@ def _places(
     """(object, number of the view, azimuth if known, value) of every value; a pair lies midway."""
     found = []
     for each in objects:
-        seen_from = {image["view"]: image.get("azimuth_deg") for image in each["images"]}
+        seen_from = azimuths_of(each)
         for holder in each[of]:
             value = holder["scores"].get(name)
             if value is None:
@@ -59,8 +59,8 @@ def _places(
                 view, azimuth = holder["view"], seen_from[holder["view"]]
             else:
                 view = holder["views"][0]
-                ends = holder.get("azimuths_deg") or [seen_from.get(view) for view in holder["views"]]
-                azimuth = None if None in ends else midway(*ends)
+                one, other = (seen_from.get(end) for end in holder["views"])
+                azimuth = None if one is None or other is None else midway(one, other)
             found.append((each["name"], float(view), None if azimuth is None else wrapped(azimuth), value))
     return found
 
@@ -85,6 +85,12 @@ def _means(points: Iterable[tuple[float, float]]) -> list[tuple[float, float, in
     for x, value in points:
         at.setdefault(x, []).append(value)
     return [(x, math.fsum(values) / len(values), len(values)) for x, values in sorted(at.items())]
+
+
+def azimuths_of(each: Mapping[str, Any]) -> dict[int, float | None]:
+    """Where each view of an object is seen from, in degrees, by its number; a pair knows it of its first."""
+    known = {pair["views"][0]: pair.get("azimuth_deg") for pair in each["pairs"]}
+    return known | {image["view"]: image.get("azimuth_deg") for image in each["images"]}
 
 
 def wrapped(azimuth: float) -> float:

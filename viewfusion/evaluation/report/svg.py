@@ -72,7 +72,7 @@ def to_text(element: Element) -> str:
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     """Round numbers from below ``low`` to above ``high``, about as many as ``wanted``: 0, 0.2, 0.4."""
-    if not high > low:
+    if not high - low > 1e-9 * max(abs(low), abs(high)):  # numbers between the two would be the same
         room = abs(low) * 0.1 or 1.0
         low, high = low - room, high + room
     rough = (high - low) / wanted

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..comparison import Comparison, Difference
-from .words import count, decimals, number, signed, unit_of
+from .words import count, decimals, heading, number, signed, unit_of
+
+MAX_NOTES = 100
 
 MAX_ROWS = 1000
 """Objects in a table; all of them are in ``results.csv``."""
@@ -121,17 +123,16 @@ def _difference_words(found: Difference | None, better: str, places: int) -> dic
 
 @dataclass(frozen=True)
 class ObjectRow:
-    """An object: the value of each column, as a text and as a number to sort by, and what was noted."""
+    """An object and the value of each column, as a text and as a number to sort by."""
 
     name: str
     values: list[tuple[str, float | None]]
-    notes: list[str]
 
 
 def object_table(found: Comparison, ranking: str) -> tuple[list[str], list[ObjectRow]]:
     """Titles and rows of all objects: every metric of one run, or the ``ranking`` metric of several."""
     if len(found.runs) == 1:
-        columns = [(metric["title"], 0, name) for name, metric in found.metrics.items()]
+        columns = [(heading(metric["title"]), 0, name) for name, metric in found.metrics.items()]
     else:
         columns = [(run.label, place, ranking) for place, run in enumerate(found.runs)]
     scored = [run.scored for run in found.runs]
@@ -143,6 +144,19 @@ def object_table(found: Comparison, ranking: str) -> tuple[list[str], list[Objec
     rows = []
     for name, values in list(zip(found.objects, scores, strict=True))[:MAX_ROWS]:
         shown = [(number(value, digits), value) for value, digits in zip(values, places, strict=True)]
-        notes = dict.fromkeys(note for each in scored for note in each[name]["notes"])
-        rows.append(ObjectRow(name, shown, [note[:300] for note in list(notes)[:8]]))
+        rows.append(ObjectRow(name, shown))
     return [title for title, _, _ in columns], rows
+
+
+def note_rows(found: Comparison) -> tuple[list[tuple[str, str]], int]:
+    """Whom each note is of (of many objects, how many) and what it says; and how many notes are not shown."""
+    owners: dict[str, dict[str, None]] = {}
+    for run in found.runs:
+        for name, each in run.scored.items():
+            for note in each["notes"]:
+                owners.setdefault(note[:500], {})[name] = None
+    rows = [
+        (count(len(names), "object") if len(names) > 3 else ", ".join(names), note)
+        for note, names in owners.items()
+    ]
+    return rows[:MAX_NOTES], max(0, len(rows) - MAX_NOTES)

@@ -20,6 +20,11 @@ def decimals(values: Sequence[float | None]) -> int:
     return max(0, min(2, 3 - size) if size >= 0 else min(2 - size, 9))
 
 
+def heading(text: str) -> str:
+    """As words begin that stand alone: "loop closure" becomes "Loop closure"."""
+    return text[:1].upper() + text[1:]
+
+
 def unit_of(metric: Mapping[str, Any]) -> str:
     """The unit, unless the title says it already, as "SIFT matches" does."""
     return "" if metric["unit"] in metric["title"] else str(metric["unit"])
