@@ -57,6 +57,7 @@ def benchmark(data: Path | None, network: Network, scoring: Scoring) -> None:
         raise ViewFusionError(f"{judging.protocol.name} is of meshes, which only `evaluate` scores")
     configs = {scoring.out / label: config for label, config in runs(network).items()}
     dataset = opened(data, scoring.layout, "--data")
+    scoring.spread.settled(items=1, memory=1)  # a device that is absent, before a model is loaded for it
     pipeline, checkpoint = _loaded(network, scoring.spread.device)
     systems = {
         folder: {
