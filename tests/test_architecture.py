@@ -39,6 +39,7 @@ TABLE = {
     "errors": Row(),
     "resources": Row(),
     "machine": Row(),
+    "running": Row("errors"),
     "yaml_files": Row("errors", "yaml"),
     # Weights of other people's, read as data by whoever has a network.
     "untrusted": Row(),
@@ -60,7 +61,7 @@ TABLE = {
         "carvekit cv2 onnxruntime pillow_heif torch",
     ),
     "zero123": Row(
-        "clip_names errors geometry pickles resources torch_files untrusted yaml_files",
+        "clip_names errors geometry machine pickles resources torch_files untrusted yaml_files",
         "torch",
         "diffusers transformers safetensors huggingface_hub taming",
     ),
@@ -77,7 +78,9 @@ TABLE = {
     "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),
     "conditioning": Row("fusion geometry zero123", "torch"),
     "pipeline": Row(
-        "conditioning config errors fusion geometry preprocessing solvers views zero123", "torch", "numpy"
+        "conditioning config errors fusion geometry preprocessing running solvers views zero123",
+        "torch",
+        "numpy",
     ),
     # A protocol and data, and a pipeline or predictions.
     "benchmark": Row(
@@ -86,7 +89,7 @@ TABLE = {
     ),
     "cli": Row(
         "__init__ benchmark conditioning config datasets downloads errors evaluation fusion geometry machine "
-        "outputs pipeline preprocessing resources trajectory_files views zero123",
+        "outputs pipeline preprocessing resources running trajectory_files views zero123",
         "typer rich numpy PIL",
         "packaging torch imageio_ffmpeg",
     ),

@@ -67,3 +67,36 @@ def test_a_system_that_says_nothing(groups, monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert (machine.usable_memory(), machine.usable_cores()) == (None, 1)
+
+
+V2 = {"memory.max": "1000\n", "memory.current": "700\n", "memory.stat": "anon 500\ninactive_file 150\n"}
+V1 = {
+    "memory/memory.limit_in_bytes": "2000\n",
+    "memory/memory.usage_in_bytes": "1900\n",
+    "memory/memory.stat": "cache 7\ntotal_inactive_file 40\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        ({}, 3 * 1024),
+        (V2, 450),
+        (V1, 140),
+        (V2 | {"memory.max": "max\n"}, 3 * 1024),
+        (V2 | {"memory.max": "9999999\n"}, 3 * 1024),
+        (V2 | {"memory.stat": ""}, 300),
+        (V2 | {"memory.current": "2000\n", "memory.stat": ""}, 0),
+    ],
+)
+def test_free_memory(groups, monkeypatch, files, free):
+    write(
+        groups, files | {"meminfo": "MemTotal:       16 kB\nMemAvailable:          3 kB\nHugePages_Free: 0\n"}
+    )
+    monkeypatch.setattr(machine, "MEMINFO", groups / "meminfo")
+    assert machine.free_memory() == free
+
+
+def test_free_memory_of_a_system_that_tells_all_there_is(groups, monkeypatch):
+    monkeypatch.setattr(machine, "MEMINFO", groups / "absent")
+    assert machine.free_memory() == 2**34

@@ -240,7 +240,7 @@ def test_rounds_are_kept_as_a_whole():
 @pytest.fixture
 def photos(tmp_path, pipeline, monkeypatch):
     """Two good ones, and a broken one; the model is loaded already."""
-    monkeypatch.setattr(ViewFusionPipeline, "from_checkpoint", lambda *_: pipeline)
+    monkeypatch.setattr(ViewFusionPipeline, "from_checkpoint", lambda *_, **__: pipeline)
     for hue, name in enumerate("ab"):
         Image.fromarray(photo(hue)).save(tmp_path / f"{name}.png")
     (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes()[:300])

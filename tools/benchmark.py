@@ -16,7 +16,6 @@ hours, --steps-only times one step and counts the rest.
 from __future__ import annotations
 
 import argparse
-import copy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,12 +55,13 @@ def load(args: argparse.Namespace) -> Zero123:
 
 def pipelines(args: argparse.Namespace, names: Sequence[str]) -> dict[str, ViewFusionPipeline]:
     """Of each variant; they share their network where they compute in one dtype."""
-    chosen = ViewFusionPipeline(load(args))
+    chosen = ViewFusionPipeline(load(args), args.max_batch, args.compile)
     made = dict.fromkeys(names, chosen)
-    if NAIVE in names and args.dtype != "float32":
-        args = copy.copy(args)
-        args.dtype = "float32"
-        made[NAIVE] = ViewFusionPipeline(load(args))
+    if NAIVE in names:
+        model = chosen.model
+        if args.dtype != "float32":
+            model = load(argparse.Namespace(**{**vars(args), "dtype": "float32"}))
+        made[NAIVE] = ViewFusionPipeline(model)
     return made
 
 
@@ -73,7 +73,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Spins, or single steps."""
     settings = [f"views={args.views}", *args.settings]
     if args.steps_only:
-        (variant,) = variants({NAIVE: ViewFusionPipeline(load(args))}, settings)
+        (variant,) = variants({NAIVE: ViewFusionPipeline(load(args), args.max_batch)}, settings)
         result = measure_steps(variant.pipeline, variant.config, args.references, args.repeat)
     else:
         made = variants(pipelines(args, list(dict.fromkeys(args.variants.split(",")))), settings)
@@ -96,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--image", type=Path, help="a photo; default: the chair of the embedded benchmark")
     made.add_argument("--device", default="auto")
     made.add_argument("--dtype", choices=DTYPES, default="float32")
+    made.add_argument("--max-batch", type=int, metavar="N", help="rows at once, but of naive")
+    made.add_argument("--compile", action="store_true", help="the network, but of naive")
     made.add_argument("--json", type=Path, metavar="FILE", help="what was found, for --write")
     made.add_argument("--write", type=Path, nargs="+", metavar="FILE", help="fill the page from such files")
     made.add_argument("--page", type=Path, default=DOCS / "benchmarks.md")

@@ -38,9 +38,20 @@ from viewfusion.fusion import (
 from viewfusion.geometry import Family, Pose, Trajectory, around
 from viewfusion.preprocessing import PreparedImage, over_white, prepare_image
 from viewfusion.preprocessing.elevation import ElevationEstimate, estimate_elevation
+from viewfusion.running import Running
 from viewfusion.solvers import can_leap, make_scheduler
 from viewfusion.views import OUTPUT_TYPES, View, ViewRecord, ViewSet
-from viewfusion.zero123 import Conditioned, Zero123, load_zero123, save_diffusers
+from viewfusion.zero123 import (
+    BatchedPredictor,
+    Zero123,
+    check_loading,
+    check_working,
+    load_zero123,
+    out_of_memory_told,
+    save_diffusers,
+    usable_device,
+    usable_dtype,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,10 +74,16 @@ class ViewFusionPipeline:
 
     Args:
         model: the frozen network; see :func:`viewfusion.load_zero123`.
+        max_batch: references through the network at once, at most; None: as many as there is memory for.
+        compile: have torch compile the network at its first use.
+
+    Attributes:
+        network: through which all its noise predictions are made.
     """
 
-    def __init__(self, model: Zero123) -> None:
+    def __init__(self, model: Zero123, max_batch: int | None = None, compile: bool = False) -> None:
         self.model = model
+        self.network = BatchedPredictor(model, max_batch, compile)
         self._rows = 0  # that the network was asked for so far
 
     @classmethod
@@ -76,18 +93,32 @@ class ViewFusionPipeline:
         config: str | Path | None = None,
         device: str = "auto",
         family: Family | None = None,
+        dtype: str | torch.dtype = "auto",
+        max_batch: int | None = None,
+        compile: bool = False,
+        offload: bool = False,
     ) -> ViewFusionPipeline:
         """Load ``checkpoint``, a name or a path; see :func:`viewfusion.zero123.open_checkpoint`.
 
         Args:
             config: an original file's YAML.
             family: "zero123" or "stable-zero123", for a file that nothing else tells apart.
+            dtype: one of :data:`viewfusion.running.DTYPES`, or torch's; "auto" is float16 on CUDA.
+            max_batch, compile: as of the class.
+            offload: as by :meth:`enable_model_cpu_offload`.
 
         Raises:
-            ViewFusionError: no such checkpoint, a damaged or foreign one, an absent device.
+            ViewFusionError: no such checkpoint, a damaged or foreign one, a device that is absent, too small
+                or cannot compute in ``dtype``.
         """
+        running = Running(max_batch, str(dtype).removeprefix("torch."), compile, offload)
         where = best_device() if device == "auto" else device
-        return cls(load_zero123(checkpoint, config, device=where, family=family))
+        numbers = usable_dtype(running.dtype, where)
+        first = "cpu" if offload else where
+        pipeline = cls(load_zero123(checkpoint, config, first, numbers, family=family), max_batch, compile)
+        if offload:
+            pipeline.enable_model_cpu_offload(where)
+        return pipeline
 
     @classmethod
     def from_pretrained(
@@ -106,13 +137,37 @@ class ViewFusionPipeline:
         return save_diffusers(self.model, folder, dtype or self.model.dtype)
 
     def to(self, *args: Any, **kwargs: Any) -> ViewFusionPipeline:
-        """Move the model: ``.to("cuda")``, ``.to(torch.float16)``, ``.to("cuda", torch.float16)``."""
+        """Move the model: ``.to("cuda")``, ``.to(torch.float16)``, ``.to("cuda", torch.float16)``.
+
+        Raises:
+            ViewFusionError: a device that is absent or too small.
+        """
+        given = [*args, *kwargs.values()]
+        dtype = next((each for each in given if isinstance(each, torch.dtype)), self.dtype)
+        for device in (usable_device(each) for each in given if isinstance(each, (str, torch.device))):
+            if device != self.device:
+                check_loading(self.model, device, dtype)
         self.model.to(*args, **kwargs)
         return self
 
     def enable_model_cpu_offload(self, device: str | torch.device = "auto") -> None:
-        """Keep on ``device`` only the network in use. Less memory there, some seconds more a view."""
-        self.model.offload(best_device() if device == "auto" else device)
+        """Keep on ``device`` only the network in use. Less memory there, some seconds more a view.
+
+        Raises:
+            ViewFusionError: a device that is absent, or too small even so.
+        """
+        where = usable_device(best_device() if device == "auto" else device)
+        check_loading(self.model, where, self.dtype, offload=True)
+        self.model.offload(where)
+
+    @property
+    def max_batch(self) -> int | None:
+        """References that go through the network at once at most; None: as many as there is memory for."""
+        return self.network.max_batch
+
+    @max_batch.setter
+    def max_batch(self, rows: int | None) -> None:
+        self.network.max_batch = Running(rows).max_batch
 
     @property
     def device(self) -> torch.device:
@@ -246,8 +301,11 @@ class ViewFusionPipeline:
                 said = asking.send(predicted)
             except StopIteration:
                 return
-            predicted = self._predict_noise(*said) if isinstance(said, Question) else None
-            if predicted is None:
+            if isinstance(said, Question):
+                self._rows += len(said.rows)
+                predicted = self.network(*said)
+            else:
+                predicted = None
                 yield said
 
     def making(
@@ -285,13 +343,15 @@ class ViewFusionPipeline:
             raise ValueError(f"the trajectory has {trajectory.num_inputs} inputs, got {len(inputs)} images")
         finished = finished or {}
         memory = ReferenceMemory(self.model) if memory is None else memory
+        check_working(self.model)
         for index, pixels in enumerate(inputs):
             memory.add(index, trajectory.views[index], pixels)
             yield View(index, trajectory.views[index], pixels[0])
         targets = schedule(trajectory, config.rules())
 
         def denoising(target: Target) -> Asking[tuple[torch.Tensor, ViewRecord]]:
-            told = memory.conditions(target, trajectory.views[target.view])
+            with out_of_memory_told(self.model):
+                told = memory.conditions(target, trajectory.views[target.view])
             source = noise(target) if noise else self._noise(target, config)
             place = on_step, callback_on_step_end, target.view, targets.index(target), len(targets)
             return self._denoising(told, target, source, config, _Listeners(self, *place))
@@ -302,7 +362,8 @@ class ViewFusionPipeline:
             else:
                 made = yield from together([denoising(target) for target in group])
             for target, (latents, record) in zip(group, made, strict=True):
-                decoded = self.model.decode_latents(latents.to(self.model.device, self.model.dtype))
+                with out_of_memory_told(self.model):
+                    decoded = self.model.decode_latents(latents.to(self.model.device))
                 pixels, pose = decoded.float().clamp(-1, 1).cpu(), trajectory.views[target.view]
                 memory.add(target.view, pose, pixels)
                 yield View(target.view, pose, pixels[0], latents[0].cpu(), record)
@@ -328,7 +389,7 @@ class ViewFusionPipeline:
         # What a variant draws is drawn apart from the noise, which is the same in all of them.
         generator = view_generator(config.seed, target.view, 1)
         denoiser = make_denoiser(
-            config.fusion.variant, self._predict_noise, conditions, settings.guidance_scale, generator
+            config.fusion.variant, self.network, conditions, settings.guidance_scale, generator
         )
         steps = len(scheduler.timesteps)
         latents = yield from sampling(
@@ -340,13 +401,6 @@ class ViewFusionPipeline:
         share = denoiser.evaluations / max(1, self._rows - rows)
         seconds = (time.perf_counter() - started) * share
         return latents, ViewRecord(target.references, target.weights, steps, denoiser.evaluations, seconds)
-
-    def _predict_noise(
-        self, latents: torch.Tensor, timestep: int | torch.Tensor, rows: Conditioned
-    ) -> torch.Tensor:
-        self._rows += len(rows)
-        # Solvers keep float32 whatever the network computes in: their rounding would add up over steps.
-        return self.model.predict(latents.to(self.model.dtype), timestep, rows).float()
 
     def _noise(self, target: Target, config: Config) -> ViewNoise:
         variant, references = config.fusion.variant, len(target.references)

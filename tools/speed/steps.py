@@ -17,7 +17,6 @@ from viewfusion.conditioning import ReferenceMemory
 from viewfusion.fusion import FusedDenoiser, Target, evaluations_a_step, schedule
 from viewfusion.geometry import Pose
 from viewfusion.solvers import make_scheduler
-from viewfusion.zero123 import Conditioned
 
 from .host import Roof, host, wait_for
 from .naive import NaiveDenoiser
@@ -91,11 +90,7 @@ def exact_step(pipeline: ViewFusionPipeline, config: Config, references: int) ->
         memory._encoded[index] = embeds[index : index + 1], cond_latents[index : index + 1]
     target = Target(references, tuple(range(references)), (1 / references,) * references)
     conditions, scale = memory.conditions(target, Pose(0.0)), config.sampling.guidance_scale or 1
-
-    def predict(latents: torch.Tensor, timestep: int | torch.Tensor, rows: Conditioned) -> torch.Tensor:
-        return pipeline.model.predict(latents.to(pipeline.model.dtype), timestep, rows).float()
-
-    return FusedDenoiser(predict, conditions, scale)
+    return FusedDenoiser(pipeline.network, conditions, scale)
 
 
 def random_encodings(pipeline: ViewFusionPipeline, references: int) -> tuple[torch.Tensor, torch.Tensor]:

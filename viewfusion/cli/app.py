@@ -16,6 +16,7 @@ from typing import Annotated, TextIO
 import typer
 
 from viewfusion.errors import ViewFusionError, ViewFusionWarning
+from viewfusion.running import Running
 
 from . import checkpoints, dataset, metrics, segmenters
 from .batch import BatchError
@@ -24,9 +25,11 @@ from .options import (
     Box,
     Checkpoint,
     ClipWeights,
+    Compile,
     Device,
     Devices,
     DryRun,
+    Dtype,
     Elevation,
     Force,
     FrameFraction,
@@ -35,9 +38,11 @@ from .options import (
     InputViews,
     Layout,
     Mask,
+    MaxBatch,
     MeshUp,
     ModelConfig,
     Nodes,
+    Offload,
     Out,
     ParallelObjects,
     ParallelViews,
@@ -110,6 +115,10 @@ def generate_360(
     device: Device = "auto",
     parallel_views: ParallelViews = None,
     parallel_objects: ParallelObjects = 1,
+    max_batch: MaxBatch = None,
+    dtype: Dtype = "auto",
+    compile: Compile = False,
+    offload: Offload = False,
     out: Out = Path("out"),
     force: Force = False,
 ) -> None:
@@ -123,8 +132,19 @@ def generate_360(
     overrides += _settings(views=views, seed=seed, elevation_deg=_degrees("--elevation-deg", elevation_deg))
     wanted = wanted_turn(preset, overrides, trajectory, elevation_sweep_deg)
     how = read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing)
+    running = Running(max_batch, dtype, compile, offload)
     options = Options(
-        checkpoint, model_config, family, device, out, how, force, dry_run, parallel_views, parallel_objects
+        checkpoint,
+        model_config,
+        family,
+        device,
+        out,
+        how,
+        force,
+        dry_run,
+        parallel_views,
+        parallel_objects,
+        running,
     )
     with stopping_kindly():
         generate(photos, options, wanted, num_samples)
@@ -166,6 +186,10 @@ def generate_view(
     dry_run: DryRun = False,
     device: Device = "auto",
     parallel_objects: ParallelObjects = 1,
+    max_batch: MaxBatch = None,
+    dtype: Dtype = "auto",
+    compile: Compile = False,
+    offload: Offload = False,
     out: Out = Path("out"),
     force: Force = False,
 ) -> None:
@@ -181,8 +205,19 @@ def generate_view(
     target = {"azimuth_deg": azimuth_deg, "elevation_deg": elevation_deg, "radius": radius}
     wanted = wanted_views(preset, overrides, target, poses)
     how = read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing)
+    running = Running(max_batch, dtype, compile, offload)
     options = Options(
-        checkpoint, model_config, family, device, out, how, force, dry_run, None, parallel_objects
+        checkpoint,
+        model_config,
+        family,
+        device,
+        out,
+        how,
+        force,
+        dry_run,
+        None,
+        parallel_objects,
+        running,
     )
     with stopping_kindly():
         generate(photos, options, wanted, poses is not None, keep_path)
@@ -333,6 +368,9 @@ def benchmark(
     devices: Devices = "auto",
     num_nodes: Nodes = 1,
     strategy: Strategy = "auto",
+    max_batch: MaxBatch = None,
+    dtype: Dtype = "auto",
+    compile: Compile = False,
     out: RunOut = Path("out/benchmark"),
 ) -> None:
     """Make the views of every object of a dataset, score them, and write a report."""
@@ -340,7 +378,10 @@ def benchmark(
     from .benchmark import Network
     from .benchmark import benchmark as run
 
-    network = Network(checkpoint, model_config, family, preset, settings or (), variants, sweep or ())
+    running = Running(max_batch, dtype, compile)
+    network = Network(
+        checkpoint, model_config, family, preset, settings or (), variants, sweep or (), running
+    )
     scoring = Scoring(protocol, layout, inputs, without, clip, (device, devices, num_nodes, strategy), out)
     with stopping_kindly("objects"):
         run(data, network, scoring)
@@ -357,6 +398,10 @@ def benchmark_speed(
     preset: Preset = None,
     views: Views = None,
     device: Device = "auto",
+    max_batch: MaxBatch = None,
+    dtype: Dtype = "auto",
+    compile: Compile = False,
+    offload: Offload = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
     """Make one spin of a shipped picture and say how long it took and what memory. Writes nothing."""
@@ -365,7 +410,8 @@ def benchmark_speed(
     from .speed import benchmark_speed as run
 
     config = load_config(preset, [*(settings or ()), *_settings(views=views)])
-    run(checkpoint, model_config, family, device, config, as_json)
+    running = Running(max_batch, dtype, compile, offload)
+    run(checkpoint, model_config, family, device, config, as_json, running)
 
 
 @app.command()

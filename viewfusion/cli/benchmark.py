@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from viewfusion.errors import ViewFusionError, did_you_mean
+from viewfusion.running import Running
 
 from .bench import PROCESS, Bench, Data, Scoring, opened
+from .progress import say
 
 if TYPE_CHECKING:
     from viewfusion.config import Config
@@ -25,6 +28,7 @@ class Network:
     Args:
         variants: names, separated by commas, or "all".
         sweeps: KEY=VALUE,VALUE...; each combination is a run.
+        running: how it is run; nothing is offloaded.
     """
 
     checkpoint: str
@@ -34,6 +38,7 @@ class Network:
     overrides: Sequence[str] = ()
     variants: str | None = None
     sweeps: Sequence[str] = ()
+    running: Running = field(default_factory=Running)
 
 
 def benchmark(data: Path | None, network: Network, scoring: Scoring) -> None:
@@ -52,18 +57,22 @@ def benchmark(data: Path | None, network: Network, scoring: Scoring) -> None:
         raise ViewFusionError(f"{judging.protocol.name} is of meshes, which only `evaluate` scores")
     configs = {scoring.out / label: config for label, config in runs(network).items()}
     dataset = opened(data, scoring.layout, "--data")
-    pipeline, checkpoint = _loaded(network)
+    scoring.spread.settled(items=1, memory=1)  # a device that is absent, before a model is loaded for it
+    pipeline, checkpoint = _loaded(network, scoring.spread.device)
     systems = {
         folder: {
             "name": "viewfusion",
             "variant": config.fusion.variant,
             "checkpoint": checkpoint,
+            "dtype": str(pipeline.dtype)[6:],
             "config": pipeline.settled(config).to_dict(),
         }
         for folder, config in configs.items()
     }
     weights = sum(each.numel() * each.element_size() for each in pipeline.model.parameters())
-    Bench(judging, Data.of(dataset), scoring.out, systems).run(
+    bench = Bench(judging, Data.of(dataset), scoring.out, systems)
+    pipeline.network.tell = partial(say, bench.console)
+    bench.run(
         lambda progress: generating(judging, dataset, configs, pipeline.to, progress.on_view),
         scoring.spread,
         PROCESS + 3 * weights,
@@ -125,12 +134,17 @@ def _swept(text: str) -> list[str]:
     return [f"{key}={value}" for value in dict.fromkeys(each)]
 
 
-def _loaded(network: Network) -> tuple[ViewFusionPipeline, dict[str, str]]:
-    from viewfusion.pipeline import ViewFusionPipeline
-    from viewfusion.zero123 import checkpoint_hash, find_checkpoint
+def _loaded(network: Network, device: str) -> tuple[ViewFusionPipeline, dict[str, str]]:
+    """On the CPU, in what it shall compute in on ``device``, where each process takes it."""
+    from viewfusion.pipeline import ViewFusionPipeline, best_device
+    from viewfusion.zero123 import checkpoint_hash, find_checkpoint, load_zero123, usable_dtype
 
-    path = find_checkpoint(network.checkpoint)
-    pipeline = ViewFusionPipeline.from_checkpoint(
-        network.checkpoint, network.model_config, "cpu", cast("Family | None", network.family)
+    path, running = find_checkpoint(network.checkpoint), network.running
+    model = load_zero123(
+        network.checkpoint,
+        network.model_config,
+        dtype=usable_dtype(running.dtype, best_device() if device == "auto" else device),
+        family=cast("Family | None", network.family),
     )
+    pipeline = ViewFusionPipeline(model, running.max_batch, running.compile)
     return pipeline, {"name": path.name, "sha256": checkpoint_hash(path)}

@@ -46,6 +46,19 @@ Sweep = Annotated[
     ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same pictures.  [default: 0]")]
+MaxBatch = Annotated[
+    int | None,
+    typer.Option(help="References through the network at once.  [default: what there is memory for]"),
+]
+Dtype = Annotated[
+    str, typer.Option(help="float32, float16, bfloat16, or auto: float16 on CUDA, float32 elsewhere.")
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the network: minutes at first, then shorter steps.")
+]
+Offload = Annotated[
+    bool, typer.Option("--offload", help="Only the part of the network in use on the device: less memory.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Segmenter = Annotated[
     str, typer.Option(help="Who finds the object: auto, plain, grabcut, u2net, ... or an ONNX file.")

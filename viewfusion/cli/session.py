@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +16,7 @@ from rich.markup import escape
 import viewfusion
 from viewfusion.errors import ViewFusionError, printable
 from viewfusion.preprocessing import Preparation, PreparedImage, prepare_steps
+from viewfusion.running import Running
 
 from . import elevations
 from .batch import Failures
@@ -57,6 +58,7 @@ class Options:
         parallel_views: how many targets of a run are made at once, where they do not need each other; None:
             as many as its schedule foresees.
         parallel_objects: how many runs are made at once.
+        running: how the network is run.
 
     Raises:
         ViewFusionError: impossible numbers.
@@ -72,6 +74,7 @@ class Options:
     dry_run: bool = False
     parallel_views: int | None = None
     parallel_objects: int = 1
+    running: Running = field(default_factory=Running)
 
     def __post_init__(self) -> None:
         for name in ("parallel_views", "parallel_objects"):
@@ -159,7 +162,9 @@ class Session:
                 options.model_config,
                 options.device,
                 cast("Family | None", options.family),
+                **asdict(options.running),
             )
+        self.pipeline.network.tell = self.say
 
     def read(self, path: Path) -> Photo:
         """Cut out and frame a photo; says what a person should know about it."""
@@ -311,6 +316,7 @@ class Session:
             # An original checkpoint's shapes, family and schedule are a YAML file's, not its own.
             "model": hashlib.sha256(json.dumps(model.config, sort_keys=True).encode()).hexdigest(),
             "device": model.device.type,  # devices round differently; one run stays on one
+            "dtype": str(model.dtype)[6:],
             "viewfusion": viewfusion.__version__,
         }
 

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from viewfusion.machine import peak_memory
 
-from .progress import SpinProgress
+from .progress import SpinProgress, say
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from viewfusion.config import Config
     from viewfusion.geometry import Family
     from viewfusion.pipeline import ViewFusionPipeline
+    from viewfusion.running import Running
 
 RING = 36
 """Views of the spin whose time is estimated: the published one."""
@@ -63,6 +65,7 @@ def benchmark_speed(
     device: str,
     config: Config,
     as_json: bool,
+    running: Running,
 ) -> None:
     """Measure one spin with the settings ``config`` and print what it took.
 
@@ -77,8 +80,9 @@ def benchmark_speed(
 
         name = find_checkpoint(checkpoint).name
         pipeline = ViewFusionPipeline.from_checkpoint(
-            checkpoint, model_config, device, cast("Family | None", family)
+            checkpoint, model_config, device, cast("Family | None", family), **asdict(running)
         )
+    pipeline.network.tell = partial(say, console)
     loading = time.perf_counter() - started
     measured = measure(pipeline, pipeline.settled(config), name, loading, console)
     typer.echo(json.dumps(asdict(measured), indent=2) if as_json else "\n".join(lines(measured)))

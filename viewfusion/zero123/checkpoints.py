@@ -20,6 +20,7 @@ from viewfusion.untrusted import shown
 from viewfusion.yaml_files import read_yaml
 
 from .catalogue import CATALOGUE
+from .devices import usable_device
 from .diffusers_folders import INDEX, read_diffusers
 from .families import decide_family
 from .folders import CONFIG, read_folder, read_own_file, read_safetensors
@@ -61,16 +62,16 @@ def load_zero123(
     use_ema: bool = True,
     family: Family | None = None,
 ) -> Zero123:
-    """A frozen model in eval mode on ``device`` in ``dtype``.
+    """A frozen model in eval mode on ``device`` in ``dtype``; of float16 the autoencoder in float32.
 
     A file loaded to the CPU in its own dtype stays memory-mapped: do not write into it meanwhile.
     The other arguments are those of :func:`open_checkpoint`.
 
     Raises:
         ViewFusionError: the checkpoint is missing, damaged, hostile, of another model, or the device
-            is not there; one line that names the file and the remedy.
+            is not there or too small; one line that names the file and the remedy.
     """
-    where = _usable_device(device)
+    where = usable_device(device)
     opened = open_checkpoint(checkpoint, config, use_ema, family)
     return load_weights(opened.weights, opened.config, where, dtype)
 
@@ -140,17 +141,6 @@ def _original(path: Path, config: str | os.PathLike[str] | None, use_ema: bool) 
     source = ldm_weights(state, settings, path, use_ema)
     averaged = use_ema and any(name.startswith("model_ema.diffusion_model") for name in state)
     return OpenCheckpoint(path, kind, settings, source, "", averaged)
-
-
-def _usable_device(device: str | torch.device) -> torch.device:
-    try:
-        where = torch.device(device)
-        torch.empty(1, device=where)
-    except Exception as error:  # RuntimeError, AssertionError, NotImplementedError by backend
-        raise ViewFusionError(
-            f"the device {shown([device])} is not there; use --device cpu, or install a torch that knows it"
-        ) from error
-    return where
 
 
 def _original_config(

@@ -17,6 +17,7 @@ from viewfusion.geometry import Family, Pose, pose_embedding
 
 from .conditioned import Conditioned, PlainUNet, SingleTokenUNet, split_unet
 from .configs import SAMPLING
+from .devices import vae_dtype
 from .vq import VQAutoencoder, is_vq
 
 
@@ -129,10 +130,17 @@ class Zero123(nn.Module):
         self.alphas_cumprod = self.alphas_cumprod.to(device)
         self._resident, self._offloads = None, True
 
+    @property
+    def offloads(self) -> bool:
+        """Whether :meth:`offload` is in force."""
+        return self._offloads
+
     def to(self, *args: Any, **kwargs: Any) -> Zero123:
-        """As of any module."""
+        """As of any module, but that the autoencoder is never in float16; see :func:`.devices.vae_dtype`."""
         self._resident, self._offloads = None, False
-        return super().to(*args, **kwargs)
+        super().to(*args, **kwargs)
+        nn.Module.to(self.vae, vae_dtype(self.dtype))  # diffusers' own warns of what it does not do here
+        return self
 
     def _use(self, part: str) -> None:
         """Under :meth:`offload`: have ``part`` on the device, in place of the one that was there."""
@@ -159,8 +167,9 @@ class Zero123(nn.Module):
         A VQ autoencoder has no posterior; its latents are taken as they are before quantisation.
         """
         self._use("vae")
-        encoded = self.vae.encode(images)
-        return encoded.latents if is_vq(self.vae.config) else encoded.latent_dist.mode()
+        encoded = self.vae.encode(images.to(vae_dtype(self.dtype)))
+        latents = encoded.latents if is_vq(self.vae.config) else encoded.latent_dist.mode()
+        return latents.to(self.dtype)
 
     def project(self, embeds: torch.Tensor, pose_embeddings: torch.Tensor) -> torch.Tensor:
         """(N, 1, D) cross-attention tokens of embeddings (N, D) and pose embeddings (N, 4)."""
@@ -245,7 +254,8 @@ class Zero123(nn.Module):
     def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) images, about [-1, 1] and not clamped, of scaled latents (N, 4, h, w)."""
         self._use("vae")
-        return self.vae.decode(latents / self.vae.config["scaling_factor"]).sample
+        scaled = latents / self.vae.config["scaling_factor"]
+        return self.vae.decode(scaled.to(vae_dtype(self.dtype))).sample
 
     def pose_embedding(self, target: Pose, references: Sequence[Pose]) -> torch.Tensor:
         """(N, 4) what this checkpoint's family is told of the moves from ``references`` to ``target``."""

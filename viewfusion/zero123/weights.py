@@ -16,6 +16,8 @@ import torch
 from viewfusion.errors import ViewFusionError
 from viewfusion.untrusted import shown
 
+from .devices import vae_dtype
+from .memory import check_loading
 from .model import Zero123
 from .pages import release
 
@@ -104,13 +106,15 @@ def load_weights(
     """The frozen model of ``config`` with the weights of ``source``, in eval mode.
 
     Raises:
-        ViewFusionError: names or shapes disagree, a weight is not finite in ``dtype``.
+        ViewFusionError: names or shapes disagree, a weight is not finite in ``dtype``, or ``device`` has
+            too little memory.
     """
     skeleton = meta_model(config, source.path)
     check_shapes(source, skeleton)
+    check_loading(skeleton, device, dtype)
     state = {}
     for name in skeleton.state_dict():
-        tensor = read_weight(source, name, dtype)
+        tensor = read_weight(source, name, vae_dtype(dtype) if name.startswith("vae.") else dtype)
         state[name] = tensor.to(device)
         if source.mapped and state[name] is not tensor:
             release(tensor)
