@@ -61,6 +61,17 @@ def test_sharing_the_unconditional_branch_equals_guiding_each_reference(schedule
     torch.testing.assert_close(FusedDenoiser(bent, told, scale)(latents, 7), expected, atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("timestep", "scale", "rows"), [(199, 1, 3), (200, 3, 4), (400, 3, 4), (600, 3, 4), (601, 1, 3)]
+)
+def test_outside_its_interval_there_is_no_guidance_and_no_unconditional_row(timestep, scale, rows):
+    told, latents = conditions(3), torch.randn(1, *SHAPE)
+    denoiser = FusedDenoiser(bent, told, 3.0, guided=(200, 600))
+    expected = FusedDenoiser(bent, told, scale)(latents, timestep)
+    assert torch.equal(denoiser(latents, torch.tensor(timestep)), expected)
+    assert denoiser.evaluations == rows
+
+
 @pytest.mark.parametrize("solver", [name for name in SOLVERS if name not in STOCHASTIC])
 def test_fusing_before_a_step_equals_fusing_after_it(solver, scheduler_config):
     """Identity 2: a solver step is affine in the predicted noise. Two steps, so multistep solvers count."""

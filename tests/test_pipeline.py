@@ -74,6 +74,25 @@ def test_a_spin_costs_what_the_method_says(pipeline):
     assert rows["decoder"] == 5
 
 
+@pytest.mark.parametrize(
+    ("variant", "guided", "unguided"),
+    [("viewfusion", 8, 5), ("stochastic", 6, 3), ("averaged-conditions", 6, 3), ("averaged-outputs", 10, 5)],
+)
+def test_a_limited_interval_of_guidance_costs_what_it_says(pipeline, variant, guided, unguided):
+    """Four steps at timesteps 751, 501, 251 and 1: two of them lie between 0.2 and 0.6 of 1000.
+
+    The three targets of a ring of 4 have 1, 1 and 3 references, so N + 1 is 8 in all, and N is 5.
+    """
+    limits = ["sampling.guidance_low=0.2", "sampling.guidance_high=0.6"]
+    config = load_config(
+        "balanced", [*limits, "sampling.num_inference_steps=4", "views=4", f"fusion.variant={variant}"]
+    )
+    with counted(pipeline.model) as rows:
+        views = pipeline(photo(), config=config)
+    told = sum(view.record.network_evaluations for view in views if view.record)
+    assert rows["unet"] == told == 2 * guided + 2 * unguided
+
+
 def test_views_come_in_output_order_and_the_first_is_the_input(pipeline):
     config = load_config(overrides=[*QUICK, "views=4"])
     views = pipeline(photo(), config=config)

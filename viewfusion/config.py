@@ -28,7 +28,9 @@ PRESETS = ("fast", "balanced", "reference")
 class SamplingConfig:
     """The solver around the fused denoiser.
 
-    None: what suits the checkpoint, see :meth:`viewfusion.ViewFusionPipeline.settled`.
+    Guidance acts from the noise level ``guidance_low`` to ``guidance_high``: timesteps as a share of all of
+    them, 0 clean and 1 pure noise. None: what suits the checkpoint, see
+    :meth:`viewfusion.ViewFusionPipeline.settled`.
     """
 
     solver: str | None = None
@@ -38,6 +40,8 @@ class SamplingConfig:
     guidance_scale: float | None = None
     eta: float = 1.0
     noise: str = "shared"
+    guidance_low: float = 0.0
+    guidance_high: float = 1.0
 
 
 @dataclass
@@ -49,6 +53,8 @@ class FusionConfig:
     reference_temperature: float = 1.0
     weight_form: str = "max"
     variant: str = "viewfusion"
+    min_weight: float = 0.0
+    max_references: int | None = None
 
 
 @dataclass
@@ -74,9 +80,12 @@ class Config:
             "sampling.leap_sigma": sampling.leap_sigma or 0,
             "sampling.guidance_scale": sampling.guidance_scale or 0,
             "sampling.eta": sampling.eta,
+            "sampling.guidance_low": sampling.guidance_low,
+            "sampling.guidance_high": sampling.guidance_high,
             "fusion.window_deg": fusion.window_deg,
             "fusion.input_temperature": fusion.input_temperature,
             "fusion.reference_temperature": fusion.reference_temperature,
+            "fusion.min_weight": fusion.min_weight,
         }
         for name, value in finite.items():
             _need(math.isfinite(value), name, value, "a finite number")
@@ -86,9 +95,15 @@ class Config:
         _need(self.radius > 0, "radius", self.radius, "more than 0")
         self._validate_solver()
         _need(sampling.eta >= 0, "sampling.eta", sampling.eta, "0 or more")
+        low, high = sampling.guidance_low, sampling.guidance_high
+        _need(0 <= low <= 1, "sampling.guidance_low", low, "0 (clean) to 1 (pure noise)")
+        _need(low <= high <= 1, "sampling.guidance_high", high, f"from guidance_low, {low:g}, to 1")
         _need(fusion.window_deg > 0, "fusion.window_deg", fusion.window_deg, "more than 0")
         for name in ("input_temperature", "reference_temperature"):
             _need(getattr(fusion, name) > 0, f"fusion.{name}", getattr(fusion, name), "more than 0")
+        _need(0 <= fusion.min_weight < 1, "fusion.min_weight", fusion.min_weight, "0 to less than 1")
+        most = fusion.max_references
+        _need(most is None or most >= 1, "fusion.max_references", most, "1 or more")
         _choice("sampling.noise", sampling.noise, NOISE_SHARING)
         _choice("fusion.weight_form", fusion.weight_form, WEIGHT_FORMS)
         _choice("fusion.variant", fusion.variant, VARIANTS)
@@ -130,6 +145,8 @@ class Config:
             fusion.reference_temperature,
             fusion.weight_form,
             fusion.variant,
+            fusion.min_weight,
+            fusion.max_references,
         )
 
     def trajectory(self) -> Trajectory:

@@ -275,8 +275,14 @@ class ViewFusionPipeline:
         )
         # What a variant draws is drawn apart from the noise, which is the same in all of them.
         generator = view_generator(config.seed, target.view, 1)
+        noisiest = self.model.config["scheduler"]["num_train_timesteps"]
         denoiser = make_denoiser(
-            config.fusion.variant, self._predict_noise, conditions, sampling.guidance_scale, generator
+            config.fusion.variant,
+            self._predict_noise,
+            conditions,
+            sampling.guidance_scale,
+            generator,
+            (sampling.guidance_low * noisiest, sampling.guidance_high * noisiest),
         )
         steps = len(scheduler.timesteps)
         latents = sample(denoiser, scheduler, noise, sampling.eta, partial(listeners, steps))

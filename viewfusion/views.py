@@ -27,7 +27,8 @@ class ViewRecord:
         references: indices of the views it was denoised from.
         weights: theirs, summing to 1; where each step draws one of them, the odds.
         solver_steps: steps run.
-        network_evaluations: rows sent through the UNet: N + 1 a step; variants take others.
+        network_evaluations: rows sent through the UNet: N + 1 a step with guidance, N without; variants
+            take others.
         seconds: wall time of the sampling; decoding and encoding come on top.
     """
 

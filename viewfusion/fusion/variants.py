@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from .denoiser import Conditions, FusedDenoiser, NoisePredictor, fuse
+from .denoiser import EVERYWHERE, Conditions, FusedDenoiser, Interval, NoisePredictor, fuse, scale_at
 
 VARIANTS = (
     "viewfusion",
@@ -30,7 +30,7 @@ class StochasticDenoiser:
     """Stochastic conditioning: each step sees one reference, drawn anew (3DiM, Watson et al. 2022).
 
     Args:
-        predict_noise, guidance_scale: as of :class:`FusedDenoiser`.
+        predict_noise, guidance_scale, guided: as of :class:`FusedDenoiser`.
         conditions: the weights are the odds; the schedule makes them equal, as in the paper.
         generator: what is drawn from, on the CPU; not the noise's, which shall not depend on the variant.
     """
@@ -41,10 +41,12 @@ class StochasticDenoiser:
         conditions: Conditions,
         guidance_scale: float,
         generator: torch.Generator,
+        guided: Interval = EVERYWHERE,
     ) -> None:
         rows = zip(conditions.tokens.split(1), conditions.cond_latents.split(1), strict=True)
         self.each = [
-            FusedDenoiser(predict_noise, Conditions(*row, weights=(1.0,)), guidance_scale) for row in rows
+            FusedDenoiser(predict_noise, Conditions(*row, weights=(1.0,)), guidance_scale, guided)
+            for row in rows
         ]
         self.odds = torch.tensor(conditions.weights, dtype=torch.float64)
         self.generator = generator
@@ -65,28 +67,40 @@ class SeparateDenoiser:
 
     The rows differ after the first step, and so do their unconditional predictions: 2N evaluations.
 
+    Args:
+        predict_noise, conditions, guidance_scale, guided: as of :class:`FusedDenoiser`.
+
     Attributes:
         evaluations: network evaluations (rows) so far.
     """
 
-    def __init__(self, predict_noise: NoisePredictor, conditions: Conditions, guidance_scale: float) -> None:
-        self.predict_noise, self.guidance_scale = predict_noise, guidance_scale
+    def __init__(
+        self,
+        predict_noise: NoisePredictor,
+        conditions: Conditions,
+        guidance_scale: float,
+        guided: Interval = EVERYWHERE,
+    ) -> None:
+        self.predict_noise, self.guidance_scale, self.guided = predict_noise, guidance_scale, guided
         tokens, cond_latents = conditions.tokens, conditions.cond_latents
         if guidance_scale != 1:
             tokens = torch.cat([torch.zeros_like(tokens), tokens])
             cond_latents = torch.cat([torch.zeros_like(cond_latents), cond_latents])
-        self.tokens, self.cond_latents = tokens, cond_latents
+        self.rows = tokens, cond_latents
         self.evaluations = 0
 
     def __call__(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> torch.Tensor:
         """(N, 4, h, w) noise predictions, of each reference at its row of (N, 4, h, w) latents."""
-        self.evaluations += len(self.tokens)
-        if self.guidance_scale == 1:
-            return self.predict_noise(latents, timestep, self.tokens, self.cond_latents)
-        twice = torch.cat([latents, latents])
-        predicted = self.predict_noise(twice, timestep, self.tokens, self.cond_latents)
+        scale = scale_at(timestep, self.guidance_scale, self.guided)
+        alone = scale == 1  # the unconditional rows stand first
+        tokens, cond_latents = (each[-len(latents) :] if alone else each for each in self.rows)
+        self.evaluations += len(tokens)
+        sent = latents if alone else torch.cat([latents, latents])
+        predicted = self.predict_noise(sent, timestep, tokens, cond_latents)
+        if alone:
+            return predicted
         unconditional, conditional = predicted.chunk(2)
-        return unconditional + self.guidance_scale * (conditional - unconditional)
+        return unconditional + scale * (conditional - unconditional)
 
 
 def averaged(conditions: Conditions) -> Conditions:
@@ -106,6 +120,7 @@ def make_denoiser(
     conditions: Conditions,
     guidance_scale: float,
     generator: torch.Generator,
+    guided: Interval = EVERYWHERE,
 ) -> FusedDenoiser | StochasticDenoiser | SeparateDenoiser:
     """The denoiser of ``variant`` for one target; ``generator`` is for what it draws, if it draws anything.
 
@@ -117,12 +132,12 @@ def make_denoiser(
     if variant not in VARIANTS:
         raise ValueError(f"unknown variant {variant!r}; known: {', '.join(VARIANTS)}")
     if variant == "stochastic":
-        return StochasticDenoiser(predict_noise, conditions, guidance_scale, generator)
+        return StochasticDenoiser(predict_noise, conditions, guidance_scale, generator, guided)
     if variant == "averaged-outputs":
-        return SeparateDenoiser(predict_noise, conditions, guidance_scale)
+        return SeparateDenoiser(predict_noise, conditions, guidance_scale, guided)
     if variant == "averaged-conditions":
         conditions = averaged(conditions)
-    return FusedDenoiser(predict_noise, conditions, guidance_scale)
+    return FusedDenoiser(predict_noise, conditions, guidance_scale, guided)
 
 
 def latent_rows(variant: str, references: int) -> int:
