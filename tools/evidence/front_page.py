@@ -1,5 +1,4 @@
-"""What is told of speed and quality: measured objects go in; a block of Markdown, ``front.json`` and a picture
-come out."""
+"""Speed and quality as told: measured objects go in; a table, ``front.json`` and a picture come out."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from viewfusion.preprocessing import Preparation, PreparedImage, prepare_steps
 
 from . import elevations
 from .batch import Failures
+from .imports import collector_at_rest
 from .photos import output_folders
 from .preparing import draw_preview, preparation_json, result_json
 from .preprocess import preprocess
@@ -102,7 +103,7 @@ class Session:
     def __init__(self, options: Options, console: Console) -> None:
         self.console, self.force, self._how = console, options.force, options.how
         self._how_json = preparation_json(options.how)
-        with console.status("loading the model"):
+        with console.status("loading the model"), collector_at_rest():
             from viewfusion.pipeline import ViewFusionPipeline
             from viewfusion.zero123 import checkpoint_hash, find_checkpoint
 
