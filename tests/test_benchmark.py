@@ -177,9 +177,9 @@ class TestGeneration:
         text = RING.replace("ring", "targets").replace("views: 4", "views: 2")
         truth = read_truth(protocol(tmp_path, text), write_object(tmp_path / "a", poses), {})
         rows: list[int] = []
-        predict = pipeline.model.predict_noise
+        predict = pipeline.model.predict
         monkeypatch.setattr(
-            pipeline.model, "predict_noise", lambda x, *rest: rows.append(len(x)) or predict(x, *rest)
+            pipeline.model, "predict", lambda x, t, told: rows.append(len(told)) or predict(x, t, told)
         )
         generate(pipeline, "targets", "a", truth, changed(CONFIG, variant="zero123"))
         assert sum(rows) == 2 * 2  # steps, times the input and nothing

@@ -7,40 +7,49 @@ import torch
 
 from viewfusion.fusion import Conditions, FusedDenoiser, ViewNoise, fuse, view_generator
 from viewfusion.solvers import SOLVERS, make_scheduler
+from viewfusion.zero123 import Conditioned
 
 SHAPE = (4, 8, 8)
 STOCHASTIC = ("dpm++-sde", "euler-ancestral")
 
 
-def bent(latents, timestep, tokens, cond_latents):
+def bent(latents, timestep, rows):
     """A nonlinear "network" in closed form; row n depends on row n alone, zeros give a prediction too."""
-    return torch.tanh(latents + cond_latents + tokens.mean((1, 2))[:, None, None, None]) + 0.1 * latents
+    return torch.tanh(latents + rows.stem + rows.values.mean((1, 2))[:, None, None, None]) + 0.1 * latents
+
+
+def nothing_and(values, stem):
+    """Rows of a network that is told of nothing by zeros."""
+    return Conditioned(
+        torch.cat([torch.zeros_like(values[:1]), values]), torch.cat([torch.zeros_like(stem[:1]), stem])
+    )
 
 
 def conditions(references=3, seed=0):
     generator = torch.Generator().manual_seed(seed)
     weights = torch.rand(references, generator=generator, dtype=torch.float64)
-    return Conditions(
+    rows = nothing_and(
         torch.randn((references, 1, 5), generator=generator),
         torch.randn((references, *SHAPE), generator=generator),
-        (weights / weights.sum()).tolist(),
     )
+    return Conditions(rows, (weights / weights.sum()).tolist())
 
 
 def test_one_reference_without_guidance_is_the_network_itself():
     told = conditions(1)
     latents = torch.randn(1, *SHAPE)
     predicted = FusedDenoiser(bent, told, guidance_scale=1.0)(latents, 10)
-    torch.testing.assert_close(predicted, bent(latents, 10, told.tokens, told.cond_latents))
+    torch.testing.assert_close(predicted, bent(latents, 10, told.rows[1:]))
 
 
 @pytest.mark.parametrize("references", [1, 3, 25])
 def test_a_step_costs_one_evaluation_per_reference_and_one_more(references):
     rows = []
 
-    def counting(latents, timestep, tokens, cond_latents):
-        rows.append(len(latents))
-        return bent(latents, timestep, tokens, cond_latents)
+    def counting(latents, timestep, told):
+        rows.append(len(told))
+        assert len(latents) == 1
+        return bent(latents, timestep, told)
 
     denoiser = FusedDenoiser(counting, conditions(references))
     denoiser(torch.zeros(1, *SHAPE), 500)
@@ -53,9 +62,9 @@ def test_sharing_the_unconditional_branch_equals_guiding_each_reference(schedule
     """Identity 1: the unconditional prediction is the same for every reference."""
     told, latents, scale = conditions(4), torch.randn(1, *SHAPE), 3.0
     guided = []
-    for n in range(4):
-        positive = bent(latents, 7, told.tokens[n : n + 1], told.cond_latents[n : n + 1])
-        negative = bent(latents, 7, torch.zeros(1, 1, 5), torch.zeros(1, *SHAPE))
+    for n in range(1, 5):
+        positive = bent(latents, 7, told.rows[[n]])
+        negative = bent(latents, 7, told.rows[[0]])
         guided.append(negative + scale * (positive - negative))
     expected = fuse(torch.cat(guided), torch.tensor(told.weights, dtype=torch.float32))
     torch.testing.assert_close(FusedDenoiser(bent, told, scale)(latents, 7), expected, atol=1e-6, rtol=1e-6)
@@ -82,7 +91,7 @@ def test_fusing_before_a_step_equals_fusing_after_it(solver, scheduler_config):
     before = after = latents
     for timestep in fused.timesteps[:4]:
         scaled = fused.scale_model_input(before, timestep)
-        each = bent(scaled.expand(3, -1, -1, -1), timestep, told.tokens, told.cond_latents)
+        each = bent(scaled, timestep, told.rows[1:])
         stepped = [s.step(each[n : n + 1], timestep, after).prev_sample for n, s in enumerate(apart)]
         after = fuse(torch.cat(stepped), weights)
         before = fused.step(fuse(each, weights), timestep, before).prev_sample
@@ -110,4 +119,4 @@ def test_independent_noise_loses_the_variance_that_averaging_takes():
 @pytest.mark.parametrize("weights", [[0.5, 0.4], [0.5, 0.25, 0.25]])
 def test_conditions_refuse_what_does_not_fit(weights):
     with pytest.raises(ValueError, match=r"sum to 1|one row per reference"):
-        Conditions(torch.zeros(2, 1, 5), torch.zeros(2, *SHAPE), weights)
+        Conditions(nothing_and(torch.zeros(2, 1, 5), torch.zeros(2, *SHAPE)), weights)

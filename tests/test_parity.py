@@ -12,6 +12,7 @@ from viewfusion.geometry import ring
 from viewfusion.pipeline import ViewFusionPipeline
 from viewfusion.preprocessing import PreparedImage
 from viewfusion.solvers import make_scheduler, reference_timesteps
+from viewfusion.zero123 import Conditioned
 
 
 def close(ours, theirs, tolerance=1e-4):
@@ -67,10 +68,12 @@ def test_whole_samples(file, name, assets, tiny_zero123):
     recorded = np.load(assets / f"{file}.npz")
     golden = {k.removeprefix(f"{name}_"): recorded[k] for k in recorded.files if k.startswith(f"{name}_")}
     weights = golden.get("weights", np.ones(1)).astype(np.float64)
-    told = Conditions(
-        torch.from_numpy(golden["c_crossattn"]), torch.from_numpy(golden["c_concat"]), weights / weights.sum()
+    tokens, cond_latents = (torch.from_numpy(golden[name]) for name in ("c_crossattn", "c_concat"))
+    none = tiny_zero123.condition(torch.zeros_like(tokens[:1]), torch.zeros_like(cond_latents[:1]))
+    rows = Conditioned.cat([none, tiny_zero123.condition(tokens, cond_latents)])
+    denoiser = FusedDenoiser(
+        tiny_zero123.predict, Conditions(rows, weights / weights.sum()), float(golden["scale"])
     )
-    denoiser = FusedDenoiser(tiny_zero123.predict_noise, told, float(golden["scale"]))
     scheduler = make_scheduler("ddim-reference", tiny_zero123.scheduler_config, int(golden["S"]))
     # Step noise was recorded per reference where it was independent: averaged as ViewNoise averages it.
     shares = torch.from_numpy(weights).float() if golden["noises"].shape[1] > 1 else torch.ones(1)

@@ -6,8 +6,8 @@ import io
 
 from rich.console import Console
 
-from viewfusion.cli.progress import SpinProgress
-from viewfusion.fusion import schedule
+from viewfusion.cli.progress import SpinProgress, spin_bar
+from viewfusion.fusion import FusionRules, schedule
 from viewfusion.geometry import ring
 
 
@@ -42,3 +42,25 @@ def test_finished_views_cost_nothing():
     first = schedule(ring(4))[0]
     _, share = shown("a.png", (0, 3, 10, 10), finished=(first.view,))
     assert share == 0
+
+
+def test_two_targets_at_once_count_both():
+    screen = Console(file=io.StringIO(), force_terminal=True, width=160, color_system=None)
+    targets = schedule(ring(4), FusionRules(paired=True))  # 2, 2 and 4 evaluations a step
+    with SpinProgress(screen, "a", targets, ()) as progress:
+        completed = []
+        for step in [(0, 3, 5, 10), (1, 3, 5, 10), (0, 3, 10, 10), (1, 3, 10, 10), (2, 3, 5, 10)]:
+            progress.on_step(*step)
+            completed.append(progress.bar.tasks[0].completed)
+    assert completed == [1, 2, 3, 4, 6]
+
+
+def test_several_spins_are_bars_of_one():
+    screen = Console(file=io.StringIO(), force_terminal=True, width=160, color_system=None)
+    with spin_bar(screen) as bar:
+        spins = [SpinProgress(screen, name, schedule(ring(4)), (), bar=bar) for name in ("a.png", "b.png")]
+        for spin in spins:
+            spin.on_step(0, 3, 5, 10)
+        assert [task.completed for task in bar.tasks] == [1, 1]
+    assert "a.png" in screen.file.getvalue()
+    assert "b.png" in screen.file.getvalue()

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from viewfusion.fusion import FusionRules, schedule, softmax_of_distances
+from viewfusion.fusion import FusionRules, groups, schedule, softmax_of_distances
 from viewfusion.geometry import Pose, path_to, pose_embedding, ring, ring_around
 
 
@@ -77,13 +77,15 @@ RULES = [
     FusionRules(window=10.0, reference_temperature=0.5),
     FusionRules(window=1e-6),
     FusionRules(input_temperature=5.0, reference_temperature=0.01, weight_form="pi"),
+]
+FEWER = [
     FusionRules(min_weight=0.06),
     FusionRules(max_references=4),
     FusionRules(min_weight=0.9, max_references=1),
 ]
 
 
-@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("rules", [*RULES, *FEWER])
 @pytest.mark.parametrize("views", range(2, 41))
 def test_weights_sum_to_one_and_references_are_made_earlier(views, rules):
     trajectory = ring(views)
@@ -308,3 +310,69 @@ def test_several_inputs_all_stay():
         for target in schedule(ring_around(inputs, 6), rules):
             assert target.references == (0, 1, 2)
             assert sum(target.weights) == pytest.approx(1)
+
+
+PAIRED = FusionRules(paired=True)
+
+
+def test_a_paired_ring_of_six():
+    """The second of a pair sees, and weighs the input as, the first: both are number 2j - 1."""
+    first, mirror_first, second, mirror_second, last = rows(ring(6), PAIRED)
+    assert (first, mirror_first) == ((1, (0,), (1.0,)), (5, (0,), (1.0,)))
+    share = math.exp(-3 / 6 / 0.5)
+    assert second == (2, (0, 1), pytest.approx((share, 1 - share)))
+    assert mirror_second == (4, (0, 5), pytest.approx((share, 1 - share)))
+    # 180 degrees: views 1 and 5 are 120 away, 2 and 4 are 60.
+    share, near = math.exp(-5 / 6 / 0.5), sigmoid(0.5) / 2
+    assert last[:2] == (3, (0, 1, 5, 2, 4))
+    assert last[2] == pytest.approx((share, *(w * (1 - share) for w in (0.5 - near, 0.5 - near, near, near))))
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("views", [2, 3, 4, 5, 16, 35, 36])
+def test_the_two_of_a_pair_are_mirror_images(views, rules):
+    def mirrored(view):
+        return -view % views
+
+    paired = FusionRules(**{**vars(rules), "paired": True})
+    targets = {target.view: target for target in schedule(ring(views), paired)}
+    for view, target in targets.items():
+        other = targets[mirrored(view)]
+        assert mirrored(view) not in target.references or mirrored(view) == view
+        assert dict(zip(map(mirrored, target.references), target.weights, strict=True)) == pytest.approx(
+            dict(zip(other.references, other.weights, strict=True))
+        )
+        assert sum(target.weights) == pytest.approx(1, abs=1e-12)
+
+
+def test_a_pair_costs_the_reference_it_is_to_itself():
+    """Of 36 views those up to 60 degrees and from 120 on lie within 125 degrees of their mirror images."""
+    counts = [len(target.references) for target in schedule(ring(36), PAIRED)]
+    assert sum(counts) == 443 - 6 - 6
+
+
+def test_pairs_are_a_rings():
+    path = path_to(deg(0), deg(60, 50))
+    assert schedule(path, PAIRED) == schedule(path)
+    two = ring_around((deg(0), deg(90, 75)), 6)
+    assert rows(two, PAIRED)[0] == rows(two)[0]
+    second = rows(two, PAIRED)[1]
+    assert second[1] == (0, 1)  # no made view: its only one is its mirror image
+    assert [target.references for target in schedule(ring(4), PAIRED)] == [(0,), (0,), (0, 1, 3)]
+
+
+def test_what_can_be_made_at_once():
+    def views(targets, most):
+        return [tuple(target.view for target in group) for group in groups(targets, most)]
+
+    assert views(schedule(ring(6), PAIRED), 2) == [(1, 5), (2, 4), (3,)]
+    assert views(schedule(ring(6), PAIRED), 9) == [(1, 5), (2, 4), (3,)]
+    assert views(schedule(ring(6), PAIRED), 1) == [(1,), (5,), (2,), (4,), (3,)]
+    # One after another those do not see each other that lie more than 125 degrees apart.
+    assert views(schedule(ring(6)), 2) == [(1,), (5, 2), (4,), (3,)]
+    assert views(schedule(ring(5)), 2) == [(1, 4), (2,), (3,)]
+    assert sum(len(group) == 2 for group in groups(schedule(ring(36)), 2)) == 5
+    alone = schedule(ring(6), FusionRules(variant="zero123"))
+    assert views(alone, 3) == [(1, 5, 2), (4, 3)]
+    assert views(schedule(path_to(deg(0), deg(30))), 2) == [(1,), (2,), (3,)]
+    assert groups([], 2) == []

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from test_fusion import bent, nothing_and
 from test_pipeline import counted, photo
 
 from viewfusion import Pose, ViewFusionPipeline, load_config, path_to
@@ -29,6 +30,7 @@ from viewfusion.fusion import (
 from viewfusion.fusion.variants import averaged
 from viewfusion.geometry import around, elevation_sweep, ring, ring_around
 from viewfusion.solvers import SOLVERS, make_scheduler
+from viewfusion.zero123 import Conditioned
 
 SHAPE = (4, 4, 4)
 OTHERS = VARIANTS[1:]
@@ -97,30 +99,26 @@ def test_references_of_the_others(trajectory):
 # Denoisers, on networks in closed form.
 
 
-def told(tokens):
-    return tokens.mean((1, 2))[:, None, None, None]
+def told(rows):
+    return rows.values.mean((1, 2))[:, None, None, None]
 
 
-def affine(latents, timestep, tokens, cond_latents):
-    return 0.3 * latents + 0.5 * cond_latents - 0.7 * told(tokens) + 0.1
+def affine(latents, timestep, rows):
+    return 0.3 * latents + 0.5 * rows.stem - 0.7 * told(rows) + 0.1
 
 
-def linear_in_conditions(latents, timestep, tokens, cond_latents):
-    return latents.tanh() + latents.sigmoid() * (cond_latents - 2 * told(tokens))
-
-
-def bent(latents, timestep, tokens, cond_latents):
-    return torch.tanh(latents + cond_latents + told(tokens)) + 0.1 * latents
+def linear_in_conditions(latents, timestep, rows):
+    return latents.tanh() + latents.sigmoid() * (rows.stem - 2 * told(rows))
 
 
 def conditions(references=3):
     generator = torch.Generator().manual_seed(references)
     weights = torch.rand(references, generator=generator, dtype=torch.float64)
-    return Conditions(
+    rows = nothing_and(
         torch.randn((references, 1, 5), generator=generator),
         torch.randn((references, *SHAPE), generator=generator),
-        (weights / weights.sum()).tolist(),
     )
+    return Conditions(rows, (weights / weights.sum()).tolist())
 
 
 def sampled(variant, network, given, config, solver="ddim", sharing="shared", guidance=2.0, steps=6):
@@ -169,11 +167,11 @@ def test_averaged_outputs_are_the_samples_of_each_reference(solver, scheduler_co
         sampled(
             "viewfusion",
             bent,
-            Conditions(given.tokens[n : n + 1], given.cond_latents[n : n + 1], (1.0,)),
+            Conditions(given.rows[[0, n]], (1.0,)),
             scheduler_config,
             solver,
         )[0]
-        for n in range(3)
+        for n in range(1, 4)
     ]
     same(apart, fuse(torch.cat(each), torch.tensor(given.weights)))
     fused, _ = sampled("viewfusion", bent, given, scheduler_config, solver)
@@ -192,10 +190,11 @@ def test_averaged_conditions_are_the_method_where_the_network_is_linear_in_them(
 
 def test_conditions_in_half_precision_are_averaged_in_full():
     given = conditions(25)
-    half = Conditions(given.tokens.bfloat16(), given.cond_latents.bfloat16(), given.weights)
-    mean, exact = averaged(half), torch.tensor(given.weights, dtype=torch.float64)
-    assert torch.equal(mean.tokens, fuse(half.tokens.double(), exact).bfloat16())
-    assert torch.equal(mean.cond_latents, fuse(half.cond_latents.double(), exact).bfloat16())
+    half = Conditioned(given.rows.values.bfloat16(), given.rows.stem.bfloat16())
+    mean = averaged(Conditions(half, given.weights)).rows
+    exact = torch.tensor(given.weights, dtype=torch.float64)
+    for averages, rows in [(mean.values, half.values), (mean.stem, half.stem)]:
+        assert torch.equal(averages, torch.cat([rows[:1], fuse(rows[1:].double(), exact).bfloat16()]))
 
 
 @pytest.mark.parametrize("variant", OTHERS)
@@ -211,10 +210,10 @@ def test_with_one_reference_all_are_one(variant, solver, scheduler_config):
 def test_what_a_step_costs(variant, references, guidance, scheduler_config):
     rows = []
 
-    def counting(latents, timestep, tokens, cond_latents):
-        assert len(latents) == len(tokens) == len(cond_latents)
-        rows.append(len(latents))
-        return bent(latents, timestep, tokens, cond_latents)
+    def counting(latents, timestep, told):
+        assert len(latents) in (1, len(told))
+        rows.append(len(told))
+        return bent(latents, timestep, told)
 
     _, denoiser = sampled(variant, counting, conditions(references), scheduler_config, guidance=guidance)
     by_hand = {"stochastic": 2, "averaged-conditions": 2, "averaged-outputs": 2 * references}
@@ -228,11 +227,12 @@ def test_stochastic_conditioning_draws_every_reference_as_often():
     """And by its own generator alone: the noise is what it is without."""
     seen = []
 
-    def looking(latents, timestep, tokens, cond_latents):
-        seen.append(float(tokens.sum()))
+    def looking(latents, timestep, rows):
+        seen.append(float(rows.values.sum()))
         return latents
 
-    given = Conditions(torch.tensor([1.0, 2.0, 3.0, 4.0]).view(4, 1, 1), torch.zeros(4, *SHAPE), (0.25,) * 4)
+    rows = Conditioned(torch.arange(5.0).view(5, 1, 1), torch.zeros(5, *SHAPE))
+    given = Conditions(rows, (0.25,) * 4)
 
     def draws(seed, view, count):
         seen.clear()

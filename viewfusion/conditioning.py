@@ -5,13 +5,13 @@ Enters: views' poses and pixels as they appear. Leaves: the ``Conditions`` of a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from viewfusion.fusion import Conditions, Target
 from viewfusion.geometry import Pose
-from viewfusion.zero123 import Zero123
+from viewfusion.zero123 import Conditioned, Zero123
 
 
 @dataclass
@@ -29,20 +29,31 @@ class ReferenceMemory:
     encodes: int = 0
     _views: dict[int, tuple[Pose, torch.Tensor]] = field(default_factory=dict)
     _encoded: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
+    _stems: dict[int, torch.Tensor] = field(default_factory=dict)
+
+    def copy(self) -> ReferenceMemory:
+        """One that knows what this one does and goes on by itself: runs that go on at once need one each."""
+        known = {name: dict(getattr(self, name)) for name in ("_views", "_encoded", "_stems")}
+        return replace(self, **known)
 
     def add(self, index: int, pose: Pose, pixels: torch.Tensor) -> None:
         """Remember a view: ``pixels`` (1, 3, H, W) in [-1, 1]."""
         known = self._views.get(index)
         if known is None or not torch.equal(known[1], pixels):
             self._encoded.pop(index, None)
+            self._stems.pop(index, None)
         self._views[index] = pose, pixels
 
     def conditions(self, target: Target, pose: Pose) -> Conditions:
         """What ``target`` at ``pose`` is denoised from."""
-        encoded = [self._encode(index) for index in target.references]
+        embeds = torch.cat([self._encode(index)[0] for index in target.references])
         moves = self.model.pose_embedding(pose, [self._views[index][0] for index in target.references])
-        tokens = self.model.project(torch.cat([embeds for embeds, _ in encoded]), moves)
-        return Conditions(tokens, torch.cat([latents for _, latents in encoded]), target.weights)
+        tokens = self.model.project(embeds, moves)
+        tokens = torch.cat([torch.zeros_like(tokens[:1]), tokens])
+        stems = [self._stem(index) for index in target.references]
+        nothing = self.model.stem(torch.zeros_like(self._encode(target.references[0])[1]))
+        rows = Conditioned(self.model.values(tokens), torch.cat([nothing, *stems]))
+        return Conditions(rows, target.weights)
 
     def _encode(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         if index not in self._encoded:
@@ -50,3 +61,8 @@ class ReferenceMemory:
             self._encoded[index] = self.model.embed_images(pixels), self.model.encode_cond_latents(pixels)
             self.encodes += 1
         return self._encoded[index]
+
+    def _stem(self, index: int) -> torch.Tensor:
+        if index not in self._stems:
+            self._stems[index] = self.model.stem(self._encode(index)[1])
+        return self._stems[index]

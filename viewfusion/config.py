@@ -55,6 +55,7 @@ class FusionConfig:
     variant: str = "viewfusion"
     min_weight: float = 0.0
     max_references: int | None = None
+    schedule: str = "sequential"
 
 
 @dataclass
@@ -70,7 +71,7 @@ class Config:
 
     def validate(self) -> None:
         """Raise :class:`ViewFusionError` for the first value that cannot work, naming it."""
-        from viewfusion.fusion import NOISE_SHARING, VARIANTS, WEIGHT_FORMS
+        from viewfusion.fusion import NOISE_SHARING, SCHEDULES, VARIANTS, WEIGHT_FORMS
 
         _check_types(self)
         sampling, fusion = self.sampling, self.fusion
@@ -107,6 +108,7 @@ class Config:
         _choice("sampling.noise", sampling.noise, NOISE_SHARING)
         _choice("fusion.weight_form", fusion.weight_form, WEIGHT_FORMS)
         _choice("fusion.variant", fusion.variant, VARIANTS)
+        _choice("fusion.schedule", fusion.schedule, SCHEDULES)
 
     def _validate_solver(self) -> None:
         """What hangs together about the solver, as far as it is chosen."""
@@ -147,6 +149,7 @@ class Config:
             fusion.variant,
             fusion.min_weight,
             fusion.max_references,
+            fusion.schedule == "paired",
         )
 
     def trajectory(self) -> Trajectory:
@@ -154,6 +157,11 @@ class Config:
         from viewfusion.geometry import ring
 
         return ring(self.views, math.radians(self.elevation_deg), self.radius)
+
+    @property
+    def parallel_views(self) -> int:
+        """How many targets are made at once, where nobody says: as many as the schedule foresees."""
+        return 2 if self.fusion.schedule == "paired" else 1
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

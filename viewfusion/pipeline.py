@@ -19,16 +19,20 @@ from viewfusion.conditioning import ReferenceMemory
 from viewfusion.config import Config, changed, load_config
 from viewfusion.errors import ViewFusionError
 from viewfusion.fusion import (
+    Asking,
     Conditions,
     NoiseSource,
+    Question,
     Target,
     ViewNoise,
     fuse,
+    groups,
     latent_rows,
     make_denoiser,
     predictions_a_step,
-    sample,
+    sampling,
     schedule,
+    together,
     view_generator,
 )
 from viewfusion.geometry import Family, Pose, Trajectory, around
@@ -36,13 +40,14 @@ from viewfusion.preprocessing import PreparedImage, over_white, prepare_image
 from viewfusion.preprocessing.elevation import ElevationEstimate, estimate_elevation
 from viewfusion.solvers import can_leap, make_scheduler
 from viewfusion.views import OUTPUT_TYPES, View, ViewRecord, ViewSet
-from viewfusion.zero123 import Zero123, load_zero123, save_diffusers
+from viewfusion.zero123 import Conditioned, Zero123, load_zero123, save_diffusers
 
 if TYPE_CHECKING:
     import numpy as np
 
 OnStep = Callable[[int, int, int, int], None]
-"""Called with (targets done, targets in all, steps done, steps in all)."""
+"""Called after each step of each target with (its place in the order, from 0; targets in all; steps done;
+steps in all). Made one after another, its place is how many targets are done."""
 
 OnStepEnd = Callable[[Any, int, torch.Tensor, dict[str, Any]], "dict[str, Any] | None"]
 """As in diffusers: ``(pipeline, step of the view from 0, timestep, {"latents", "view"})``; the returned
@@ -62,6 +67,7 @@ class ViewFusionPipeline:
 
     def __init__(self, model: Zero123) -> None:
         self.model = model
+        self._rows = 0  # that the network was asked for so far
 
     @classmethod
     def from_checkpoint(
@@ -126,6 +132,7 @@ class ViewFusionPipeline:
         output_type: str = "views",
         on_step: OnStep | None = None,
         callback_on_step_end: OnStepEnd | None = None,
+        parallel_views: int | None = None,
         **changes: Any,
     ) -> Any:
         """All views of ``trajectory`` (default: a ring of ``config.views``), in output order.
@@ -138,6 +145,7 @@ class ViewFusionPipeline:
             output_type: one of :data:`viewfusion.views.OUTPUT_TYPES`; "views" is a :class:`ViewSet`.
             on_step: see :data:`OnStep`.
             callback_on_step_end: see :data:`OnStepEnd`.
+            parallel_views: see :meth:`iter_views`.
             changes: fields of ``config`` to set otherwise, e.g. ``views=36, num_inference_steps=20``.
         """
         if output_type not in OUTPUT_TYPES:
@@ -147,7 +155,12 @@ class ViewFusionPipeline:
         config = changed(config or load_config(), **changes)
         trajectory = trajectory or config.trajectory()
         made = self.iter_views(
-            image, trajectory, config, on_step=on_step, callback_on_step_end=callback_on_step_end
+            image,
+            trajectory,
+            config,
+            on_step=on_step,
+            callback_on_step_end=callback_on_step_end,
+            parallel_views=parallel_views,
         )
         views = {view.index: view for view in made}
         return ViewSet(tuple(views[index] for index in sorted(views))).as_type(output_type)
@@ -205,8 +218,38 @@ class ViewFusionPipeline:
         estimate = estimate_elevation(photo, make_views, config.elevation_deg, config.radius)
         return replace(estimate, network_evaluations=rows)
 
-    @torch.inference_mode()
     def iter_views(
+        self, image: Any, trajectory: Trajectory, config: Config, **options: Any
+    ) -> Iterator[View]:
+        """Views one at a time, in the order they are made; the input first.
+
+        Args:
+            image, trajectory, config, options: as of :meth:`making`.
+        """
+        for _, view in self.iter_together([self.making(image, trajectory, config, **options)]):
+            yield view
+
+    @torch.inference_mode()
+    def iter_together(self, several: Sequence[Asking[None]]) -> Iterator[tuple[int, View]]:
+        """(place in ``several``, view) of many things that are made at once, in lock-step.
+
+        What they ask the network at one time is one call to it, so that many rows share what a call costs.
+        One that is closed (its ``close()``) is made no further, and the others go on.
+
+        Args:
+            several: from :meth:`making`; no two with one memory.
+        """
+        asking, predicted = together(several), None
+        while True:
+            try:
+                said = asking.send(predicted)
+            except StopIteration:
+                return
+            predicted = self._predict_noise(*said) if isinstance(said, Question) else None
+            if predicted is None:
+                yield said
+
+    def making(
         self,
         image: Any,
         trajectory: Trajectory,
@@ -217,17 +260,22 @@ class ViewFusionPipeline:
         memory: ReferenceMemory | None = None,
         on_step: OnStep | None = None,
         callback_on_step_end: OnStepEnd | None = None,
-    ) -> Iterator[View]:
-        """Views one at a time, in the order they are made; the input first.
+        parallel_views: int | None = None,
+    ) -> Asking[None]:
+        """The views of one thing on their way, for :meth:`iter_together`: yields each as it is finished, and
+        before that what it asks the network.
 
         Args:
             image: as in :meth:`__call__`; for several posed inputs a list, in the trajectory's order.
-            finished: latents (4, h, w) of views made by an earlier run; they are decoded, not made again.
+            finished: latents (4, h, w) of views made by an earlier run; they are decoded, not made again, but
+                for those made together with one that is not finished.
             noise: a source of noise per target, of :func:`latent_rows` rows; default: :class:`ViewNoise` of
                 (``config.seed``, view).
             memory: of an earlier call with the same inputs, whose encodings are then not made again.
             on_step: see :data:`OnStep`.
             callback_on_step_end: see :data:`OnStepEnd`.
+            parallel_views: make so many targets at once where none refers to another; default:
+                :attr:`Config.parallel_views`. It changes the last bits of a view at most.
         """
         config = self.settled(config)
         images = image if isinstance(image, list) else [image]
@@ -240,38 +288,41 @@ class ViewFusionPipeline:
             memory.add(index, trajectory.views[index], pixels)
             yield View(index, trajectory.views[index], pixels[0])
         targets = schedule(trajectory, config.rules())
-        for done, target in enumerate(targets):
-            pose, record = trajectory.views[target.view], None
-            if target.view in finished:
-                latents = finished[target.view][None]
-            else:
-                source = noise(target) if noise else self._noise(target, config)
-                listeners = _Listeners(self, on_step, callback_on_step_end, target.view, done, len(targets))
-                latents, record = self._denoise(
-                    memory.conditions(target, pose), target, source, config, listeners
-                )
-            decoded = self.model.decode_latents(latents.to(self.model.device, self.model.dtype))
-            pixels = decoded.float().clamp(-1, 1).cpu()
-            memory.add(target.view, pose, pixels)
-            yield View(target.view, pose, pixels[0], latents[0].cpu(), record)
 
-    def _denoise(
+        def denoising(target: Target) -> Asking[tuple[torch.Tensor, ViewRecord]]:
+            told = memory.conditions(target, trajectory.views[target.view])
+            source = noise(target) if noise else self._noise(target, config)
+            place = on_step, callback_on_step_end, target.view, targets.index(target), len(targets)
+            return self._denoising(told, target, source, config, _Listeners(self, *place))
+
+        for group in groups(targets, parallel_views or config.parallel_views):
+            if all(target.view in finished for target in group):
+                made: Any = [(finished[target.view][None], None) for target in group]
+            else:
+                made = yield from together([denoising(target) for target in group])
+            for target, (latents, record) in zip(group, made, strict=True):
+                decoded = self.model.decode_latents(latents.to(self.model.device, self.model.dtype))
+                pixels, pose = decoded.float().clamp(-1, 1).cpu(), trajectory.views[target.view]
+                memory.add(target.view, pose, pixels)
+                yield View(target.view, pose, pixels[0], latents[0].cpu(), record)
+
+    def _denoising(
         self,
         conditions: Conditions,
         target: Target,
         noise: NoiseSource,
         config: Config,
         listeners: _Listeners,
-    ) -> tuple[torch.Tensor, ViewRecord]:
-        """Latents (1, 4, h, w) of one target, and how they came about."""
-        started = time.perf_counter()
-        sampling: Any = config.sampling  # settled: nothing in it is None
+    ) -> Asking[tuple[torch.Tensor, ViewRecord]]:
+        """Asks what it needs to know, and ends with one target's latents (1, 4, h, w) and their record."""
+        started, rows = time.perf_counter(), self._rows
+        settings: Any = config.sampling  # settled: nothing in it is None
         scheduler = make_scheduler(
-            sampling.solver,
+            settings.solver,
             self.model.scheduler_config,
-            sampling.num_inference_steps,
-            sampling.spacing,
-            sampling.leap_sigma,
+            settings.num_inference_steps,
+            settings.spacing,
+            settings.leap_sigma,
         )
         # What a variant draws is drawn apart from the noise, which is the same in all of them.
         generator = view_generator(config.seed, target.view, 1)
@@ -280,21 +331,27 @@ class ViewFusionPipeline:
             config.fusion.variant,
             self._predict_noise,
             conditions,
-            sampling.guidance_scale,
+            settings.guidance_scale,
             generator,
-            (sampling.guidance_low * noisiest, sampling.guidance_high * noisiest),
+            (settings.guidance_low * noisiest, settings.guidance_high * noisiest),
         )
         steps = len(scheduler.timesteps)
-        latents = sample(denoiser, scheduler, noise, sampling.eta, partial(listeners, steps))
+        latents = yield from sampling(
+            denoiser.asking, scheduler, noise, settings.eta, partial(listeners, steps)
+        )
         if len(latents) > 1:
             latents = fuse(latents, torch.tensor(target.weights))
-        seconds = time.perf_counter() - started
+        # Of the time that others were under way too, its share by rows.
+        share = denoiser.evaluations / max(1, self._rows - rows)
+        seconds = (time.perf_counter() - started) * share
         return latents, ViewRecord(target.references, target.weights, steps, denoiser.evaluations, seconds)
 
-    def _predict_noise(self, latents, timestep, tokens, cond_latents) -> torch.Tensor:
+    def _predict_noise(
+        self, latents: torch.Tensor, timestep: int | torch.Tensor, rows: Conditioned
+    ) -> torch.Tensor:
+        self._rows += len(rows)
         # Solvers keep float32 whatever the network computes in: their rounding would add up over steps.
-        predicted = self.model.predict_noise(latents.to(self.model.dtype), timestep, tokens, cond_latents)
-        return predicted.float()
+        return self.model.predict(latents.to(self.model.dtype), timestep, rows).float()
 
     def _noise(self, target: Target, config: Config) -> ViewNoise:
         variant, references = config.fusion.variant, len(target.references)
@@ -317,7 +374,7 @@ class _Listeners:
     on_step: OnStep | None
     callback: OnStepEnd | None
     view: int
-    targets_done: int
+    place: int
     targets: int
 
     def __call__(
@@ -325,7 +382,7 @@ class _Listeners:
     ) -> torch.Tensor | None:
         """Tell of step ``step`` of ``steps``; other latents to go on with, or None."""
         if self.on_step:
-            self.on_step(self.targets_done, self.targets, step, steps)
+            self.on_step(self.place, self.targets, step, steps)
         if self.callback is None:
             return None
         told = {"latents": latents, "view": self.view}

@@ -29,7 +29,8 @@ class ViewRecord:
         solver_steps: steps run.
         network_evaluations: rows sent through the UNet: N + 1 a step with guidance, N without; variants
             take others.
-        seconds: wall time of the sampling; decoding and encoding come on top.
+        seconds: wall time of the sampling, by rows its share where others were sampled at once; decoding and
+            encoding come on top.
     """
 
     references: tuple[int, ...]

@@ -39,6 +39,8 @@ from .options import (
     ModelConfig,
     Nodes,
     Out,
+    ParallelObjects,
+    ParallelViews,
     Point,
     Preset,
     Protocol,
@@ -106,6 +108,8 @@ def generate_360(
     framing: Framing = "longest",
     dry_run: DryRun = False,
     device: Device = "auto",
+    parallel_views: ParallelViews = None,
+    parallel_objects: ParallelObjects = 1,
     out: Out = Path("out"),
     force: Force = False,
 ) -> None:
@@ -119,7 +123,9 @@ def generate_360(
     overrides += _settings(views=views, seed=seed, elevation_deg=_degrees("--elevation-deg", elevation_deg))
     wanted = wanted_turn(preset, overrides, trajectory, elevation_sweep_deg)
     how = read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing)
-    options = Options(checkpoint, model_config, family, device, out, how, force, dry_run)
+    options = Options(
+        checkpoint, model_config, family, device, out, how, force, dry_run, parallel_views, parallel_objects
+    )
     with stopping_kindly():
         generate(photos, options, wanted, num_samples)
 
@@ -159,6 +165,7 @@ def generate_view(
     framing: Framing = "longest",
     dry_run: DryRun = False,
     device: Device = "auto",
+    parallel_objects: ParallelObjects = 1,
     out: Out = Path("out"),
     force: Force = False,
 ) -> None:
@@ -174,7 +181,9 @@ def generate_view(
     target = {"azimuth_deg": azimuth_deg, "elevation_deg": elevation_deg, "radius": radius}
     wanted = wanted_views(preset, overrides, target, poses)
     how = read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing)
-    options = Options(checkpoint, model_config, family, device, out, how, force, dry_run)
+    options = Options(
+        checkpoint, model_config, family, device, out, how, force, dry_run, None, parallel_objects
+    )
     with stopping_kindly():
         generate(photos, options, wanted, poses is not None, keep_path)
 

@@ -14,7 +14,7 @@ class BatchError(ViewFusionError):
 
 
 class Failures:
-    """Counts what fails; of a single thing the error itself is raised, at once.
+    """Remembers what fails; of a single thing the error itself is raised, at once.
 
     Args:
         what: the things, as "photos".
@@ -23,17 +23,22 @@ class Failures:
     """
 
     def __init__(self, what: str, total: int, say: Callable[[str], None]) -> None:
-        self._what, self._total, self._say, self._count = what, total, say, 0
+        self._what, self._total, self._say = what, total, say
+        self.failed: set[object] = set()
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Around the work on one thing: an error is said, and the next one can begin."""
+    def counted(self, thing: object = None) -> Iterator[None]:
+        """Around the work on one thing: an error is said, and the next one can begin.
+
+        Args:
+            thing: one that is worked on more than once, and fails as one.
+        """
         try:
             yield
         except ViewFusionError as error:
             if self._total == 1:
                 raise
-            self._count += 1
+            self.failed.add(object() if thing is None else thing)
             self._say(f"error: {error}")
 
     def tell(self, out: Path) -> None:
@@ -42,6 +47,6 @@ class Failures:
         Raises:
             BatchError: something failed; what did not is in ``out``.
         """
-        if self._count:
-            rest = f"; the others are in {out}" if self._count < self._total else ""
-            raise BatchError(f"{self._count} of {self._total} {self._what} failed{rest}")
+        if count := len(self.failed):
+            rest = f"; the others are in {out}" if count < self._total else ""
+            raise BatchError(f"{count} of {self._total} {self._what} failed{rest}")

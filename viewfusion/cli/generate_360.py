@@ -9,10 +9,12 @@ from pathlib import Path
 from viewfusion.config import changed
 from viewfusion.errors import ViewFusionError
 
+from .orders import Order
 from .session import Options, Photo, Session, each_photo
 from .wanted import Wanted
 
 MOST_SAMPLES = 1000
+SHEET = "samples.png"
 
 
 def generate_360(photos: list[Path], options: Options, wanted: Wanted, num_samples: int | None) -> None:
@@ -33,31 +35,43 @@ def generate_360(photos: list[Path], options: Options, wanted: Wanted, num_sampl
     seeds = range(wanted.config.seed, wanted.config.seed + num_samples)
     for seed in seeds:
         _seeded(wanted, seed)  # refused before anything is started
-    each_photo(photos, options, partial(_samples, wanted, seeds))
+    each_photo(photos, options, partial(_samples, wanted, seeds), partial(_sheet, wanted, seeds))
 
 
-def _turn(wanted: Wanted, session: Session, photo: Photo, folder: Path, name: str = "") -> None:
+def _turn(wanted: Wanted, session: Session, photo: Photo, folder: Path) -> list[Order]:
+    return [_order(photo, session.settled(photo, wanted, folder), folder)]
+
+
+def _order(photo: Photo, wanted: Wanted, folder: Path, name: str = "") -> Order:
     from viewfusion.outputs import Turn
 
-    wanted = session.settled(photo, wanted, folder)
-    if session.run(photo, wanted, folder, Turn(wanted.play_order), name):
-        session.say(f"{len(wanted.trajectory.views)} views in {folder}")
+    told = f"{len(wanted.trajectory.views)} views in {folder}"
+    return Order(photo, wanted, folder, Turn(wanted.play_order), told, name)
 
 
 def _seeded(wanted: Wanted, seed: int) -> Wanted:
     return replace(wanted, config=changed(wanted.config, seed=seed))
 
 
-def _samples(wanted: Wanted, seeds: range, session: Session, photo: Photo, folder: Path) -> None:
-    from viewfusion.outputs import write_samples
+def _runs(folder: Path, seeds: range) -> dict[int, Path]:
+    return {seed: folder / f"seed-{seed:04d}" for seed in seeds}
 
-    sheet, runs = folder / "samples.png", {seed: folder / f"seed-{seed:04d}" for seed in seeds}
+
+def _samples(wanted: Wanted, seeds: range, session: Session, photo: Photo, folder: Path) -> list[Order]:
+    sheet = folder / SHEET
     if sheet.exists() and not any(folder.glob("seed-*")):
         raise ViewFusionError(f"{sheet} is there already and no run's; choose another --out or remove it")
-    # Settled before seeds are set: what was wanted at another elevation is made from the options anew.
-    samples = {seed: _seeded(session.settled(photo, wanted, runs[seed]), seed) for seed in seeds}
-    for seed, sample in samples.items():
-        _turn(sample, session, photo, runs[seed], f"{photo.name}, seed {seed}")
-    poses = samples[seeds[0]].trajectory.views
-    write_samples(sheet, runs, poses, photo.title)
-    session.say(f"{len(runs)} seeds in {sheet}")
+    return [
+        # Settled before the seed is set: what was wanted at another elevation is made from the options anew.
+        _order(photo, _seeded(session.settled(photo, wanted, run), seed), run, f"{photo.name}, seed {seed}")
+        for seed, run in _runs(folder, seeds).items()
+    ]
+
+
+def _sheet(wanted: Wanted, seeds: range, session: Session, photo: Photo, folder: Path) -> None:
+    from viewfusion.outputs import write_samples
+
+    runs = _runs(folder, seeds)
+    poses = session.settled(photo, wanted, runs[seeds[0]]).trajectory.views
+    write_samples(folder / SHEET, runs, poses, photo.title)
+    session.say(f"{len(runs)} seeds in {folder / SHEET}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .orders import Order
 from .session import Options, Photo, Session, each_photo
 from .wanted import Wanted
 
@@ -22,19 +23,19 @@ def generate_view(
         ViewFusionError: bad options or checkpoint (nothing was started), or at the end some photo failed.
     """
 
-    def make(session: Session, photo: Photo, folder: Path) -> None:
-        for number, one in enumerate(wanted):
+    def orders(session: Session, photo: Photo, folder: Path) -> list[Order]:
+        def order(number: int, one: Wanted) -> Order:
             place = folder / f"{number:03d}" if numbered else folder
-            name = f"{photo.name}, view {number + 1} of {len(wanted)}" if numbered else photo.name
-            _view(session, photo, place, one, keep_path, name)
+            name = f"{photo.name}, view {number + 1} of {len(wanted)}" if numbered else ""
+            return _order(photo, session.settled(photo, one, place), place, keep_path, name)
 
-    each_photo(photos, options, make)
+        return [order(number, one) for number, one in enumerate(wanted)]
+
+    each_photo(photos, options, orders)
 
 
-def _view(session: Session, photo: Photo, folder: Path, wanted: Wanted, keep_path: bool, name: str) -> None:
+def _order(photo: Photo, wanted: Wanted, folder: Path, keep_path: bool, name: str) -> Order:
     from viewfusion.outputs import SingleView
 
-    wanted = session.settled(photo, wanted, folder)
-    target = len(wanted.trajectory.views) - 1
-    if session.run(photo, wanted, folder, SingleView(target, keep_path), name):
-        session.say(f"{folder / 'view.png'}")
+    products = SingleView(len(wanted.trajectory.views) - 1, keep_path)
+    return Order(photo, wanted, folder, products, str(folder / "view.png"), name)

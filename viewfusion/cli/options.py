@@ -68,6 +68,13 @@ Out = Annotated[Path, typer.Option(help="One folder per photo is made below this
 Force = Annotated[
     bool, typer.Option("--force", help="Start anew where a folder is another run's; only its files go.")
 ]
+ParallelViews = Annotated[
+    int | None,
+    typer.Option(help="Views of a turn made at once, where they can be.  [default: 2 if paired, else 1]"),
+]
+ParallelObjects = Annotated[
+    int, typer.Option(help="Photos made at once, or seeds or poses of one; faster, and needs more memory.")
+]
 Protocol = Annotated[
     str, typer.Option(help="A name (see `viewfusion protocols`) or a YAML file: what the numbers mean.")
 ]

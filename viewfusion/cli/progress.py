@@ -65,12 +65,30 @@ class BytesBar:
         self.bar.update(self.task, completed=come, total=total)
 
 
+def spin_bar(console: Console) -> Progress:
+    """A bar for each :class:`SpinProgress`; nothing where there is no terminal."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("view {task.fields[view]}/{task.fields[views]} step {task.fields[step]}"),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
 class SpinProgress:
     """A bar that advances with the work done: a step of a target with N references costs N + 1, or what the
     variant takes.
 
     Counting views instead would promise too little time early, when references are few. Where there is
     no terminal, one line per finished view.
+
+    Args:
+        bar: one that shows several, started and stopped by whose it is.
+        named: say the name in lines too, where several are made at once.
     """
 
     def __init__(
@@ -80,6 +98,8 @@ class SpinProgress:
         targets: Sequence[Target],
         finished: Collection[int],
         variant: str = "viewfusion",
+        bar: Progress | None = None,
+        named: bool = False,
     ) -> None:
         from viewfusion.fusion import evaluations_a_step
 
@@ -87,16 +107,9 @@ class SpinProgress:
         self.costs = [
             evaluations_a_step(variant, len(t.references)) if t.view not in finished else 0 for t in targets
         ]
-        self.bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("view {task.fields[view]}/{task.fields[views]} step {task.fields[step]}"),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        self._under_way: dict[int, float] = {}
+        self._said_first = f"{name}: " if named else ""
+        self.bar = bar or spin_bar(console)
         self.task = self.bar.add_task(
             printable(name), total=sum(self.costs), view=1, views=len(targets) + 1, step="-"
         )
@@ -108,21 +121,20 @@ class SpinProgress:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def on_step(self, done_targets: int, targets: int, done_steps: int, steps: int) -> None:
+    def on_step(self, place: int, targets: int, done_steps: int, steps: int) -> None:
         """See :data:`viewfusion.pipeline.OnStep`."""
-        before = sum(self.costs[:done_targets])
-        share = self.costs[done_targets] * done_steps / steps
-        self.bar.update(
-            self.task, completed=before + share, view=done_targets + 2, step=f"{done_steps}/{steps}"
-        )
+        self._under_way[place] = self.costs[place] * done_steps / steps
+        # Of two made at once the other one may be earlier or later in the order.
+        completed = sum(self._under_way.get(n, cost if n < place else 0) for n, cost in enumerate(self.costs))
+        self.bar.update(self.task, completed=completed, view=place + 2, step=f"{done_steps}/{steps}")
 
     def on_view(self, view: View) -> None:
         if view.record and not self.console.is_terminal:
-            self.console.print(
-                f"view {view.index} at azimuth {view.pose.azimuth_deg:.1f}, "
+            say(
+                self.console,
+                f"{self._said_first}view {view.index} at azimuth {view.pose.azimuth_deg:.1f}, "
                 f"elevation {view.pose.elevation_deg:.1f}: {len(view.record.references)} references, "
                 f"{view.record.network_evaluations} evaluations, {view.record.seconds:.1f} s",
-                soft_wrap=True,
             )
 
 

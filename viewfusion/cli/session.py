@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,16 +14,17 @@ from rich.console import Console
 from rich.markup import escape
 
 import viewfusion
-from viewfusion.errors import printable
+from viewfusion.errors import ViewFusionError, printable
 from viewfusion.preprocessing import Preparation, PreparedImage, prepare_steps
 
 from . import elevations
 from .batch import Failures
 from .imports import collector_at_rest
+from .orders import Order, whole_rounds
 from .photos import output_folders
 from .preparing import draw_preview, preparation_json, result_json
 from .preprocess import preprocess
-from .progress import SpinProgress, say
+from .progress import SpinProgress, say, spin_bar
 from .wanted import Wanted
 
 if TYPE_CHECKING:
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
     from viewfusion.conditioning import ReferenceMemory
     from viewfusion.config import Config
     from viewfusion.geometry import Family
-    from viewfusion.outputs import Products, RunFolder
+    from viewfusion.outputs import RunFolder
     from viewfusion.preprocessing.elevation import ElevationEstimate
-    from viewfusion.views import ViewSet
+    from viewfusion.views import View
+
+MOST_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,12 @@ class Options:
         how: what is done to a photo before the model sees it.
         force: start anew where a folder is another run's.
         dry_run: prepare the photos only, as ``preprocess`` does.
+        parallel_views: how many targets of a run are made at once, where they do not need each other; None:
+            as many as its schedule foresees.
+        parallel_objects: how many runs are made at once.
+
+    Raises:
+        ViewFusionError: impossible numbers.
     """
 
     checkpoint: str
@@ -59,6 +69,15 @@ class Options:
     how: Preparation
     force: bool = False
     dry_run: bool = False
+    parallel_views: int | None = None
+    parallel_objects: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("parallel_views", "parallel_objects"):
+            number = getattr(self, name)
+            if number is not None and not 1 <= number <= MOST_AT_ONCE:
+                option = "--" + name.replace("_", "-")
+                raise ViewFusionError(f"{option} must be 1 to {MOST_AT_ONCE}, got {number}")
 
 
 @dataclass(frozen=True)
@@ -93,6 +112,22 @@ class Photo:
         }
 
 
+@dataclass
+class _Run:
+    """A run under way.
+
+    Args:
+        order: its configuration settled.
+        views: there so far, by index.
+        error: why there are no more.
+    """
+
+    order: Order
+    folder: RunFolder
+    views: dict[int, View] = field(default_factory=dict)
+    error: ViewFusionError | None = None
+
+
 class Session:
     """One model for any number of photos and runs.
 
@@ -102,6 +137,7 @@ class Session:
 
     def __init__(self, options: Options, console: Console) -> None:
         self.console, self.force, self._how = console, options.force, options.how
+        self._at_once = options.parallel_views, options.parallel_objects
         self._how_json = preparation_json(options.how)
         with console.status("loading the model"), collector_at_rest():
             from viewfusion.pipeline import ViewFusionPipeline
@@ -145,67 +181,122 @@ class Session:
             self.say(f"warning: {photo.name}: {estimate.warning}")
         return estimate
 
-    def run(self, photo: Photo, wanted: Wanted, folder: Path, products: Products, name: str = "") -> bool:
-        """Make or continue one run folder; whether there was anything to do.
+    def make(
+        self, orders: Sequence[Order], counted: Callable[[object], AbstractContextManager[None]]
+    ) -> None:
+        """Make or continue the run folders of ``orders``, all at once.
 
         Args:
-            name: what progress calls it, if not the photo's name.
+            counted: around what is done for one, given its photo's name; see :meth:`.batch.Failures.counted`.
         """
+        with ExitStack() as held:
+            runs: list[_Run] = []
+            for order in orders:
+                with counted(order.photo.name):
+                    runs += self._begun(order, held)
+            self._add_views(runs)
+            for run in runs:
+                with counted(run.order.photo.name):
+                    self._finish(run)
+
+    def _begun(self, order: Order, held: ExitStack) -> list[_Run]:
+        """The run of ``order``, whose folder is ``held``; none if there is nothing to do."""
         from viewfusion.outputs import RunFolder
 
-        wanted = replace(wanted, config=self.pipeline.settled(wanted.config))
-        fingerprint, shape = self._fingerprint(photo, wanted, products), self.pipeline.model.latent_shape
-        with RunFolder.open(folder, fingerprint, shape, products, self.force) as run:
-            if run.complete:
-                self.say(f"{folder} is complete already; nothing to do")
-                return False
-            run.write_input(photo.prepared.rgba, photo.preview)
-            if estimate := elevations.report(wanted):
-                run.write_elevation(*estimate)
-            views = self._views(run, photo, wanted, name or photo.name)
-            with self.console.status("writing the other files"):
-                run.finish(
-                    views,
-                    config=wanted.config.to_dict(),
-                    checkpoint=self.checkpoint,
-                    source={**photo.source(), **wanted.estimate_json()},
-                    trajectory=wanted.trajectory_json(),
-                    title=photo.title,
+        order = replace(
+            order, wanted=replace(order.wanted, config=self.pipeline.settled(order.wanted.config))
+        )
+        shape = self.pipeline.model.latent_shape
+        folder = held.enter_context(
+            RunFolder.open(order.folder, self._fingerprint(order), shape, order.products, self.force)
+        )
+        if folder.complete:
+            self.say(f"{order.folder} is complete already; nothing to do")
+            return []
+        folder.write_input(order.photo.prepared.rgba, order.photo.preview)
+        if estimate := elevations.report(order.wanted):
+            folder.write_elevation(*estimate)
+        return [_Run(order, folder)]
+
+    def _add_views(self, runs: Sequence[_Run]) -> None:
+        """All of each run's: finished ones and the others, made now, each of which it keeps at once.
+
+        A run whose folder takes no more ends there, and the others go on.
+        """
+        from viewfusion.fusion import groups, schedule
+
+        configs = [run.order.wanted.config for run in runs]
+        targets = [
+            schedule(run.order.wanted.trajectory, config.rules())
+            for run, config in zip(runs, configs, strict=True)
+        ]
+        at_once = [self._at_once[0] or config.parallel_views for config in configs]
+        rounds = [groups(each, most) for each, most in zip(targets, at_once, strict=True)]
+        finished = whole_rounds(rounds, [run.folder.finished_latents() for run in runs])
+        alone = len(runs) == 1
+        with spin_bar(self.console) as bar:
+            shown, making = [], []
+            for place, run in enumerate(runs):
+                photo, name = run.order.photo, run.order.name or run.order.photo.name
+                variant = configs[place].fusion.variant
+                shown.append(
+                    SpinProgress(self.console, name, targets[place], finished[place], variant, bar, not alone)
                 )
-        return True
+                making.append(
+                    self.pipeline.making(
+                        photo.prepared,
+                        run.order.wanted.trajectory,
+                        configs[place],
+                        finished=finished[place],
+                        memory=photo.memory if alone else photo.memory.copy(),
+                        on_step=shown[place].on_step,
+                        parallel_views=at_once[place],
+                    )
+                )
+            for place, view in self.pipeline.iter_together(making):
+                try:
+                    runs[place].folder.add(view)
+                except ViewFusionError as error:
+                    runs[place].error = error
+                    making[place].close()
+                runs[place].views[view.index] = view
+                shown[place].on_view(view)
 
-    def _views(self, run: RunFolder, photo: Photo, wanted: Wanted, name: str) -> ViewSet:
-        """All of them: finished ones of ``run`` and the others, made now, each of which it keeps at once."""
-        from viewfusion.fusion import schedule
-        from viewfusion.views import View, ViewSet
+    def _finish(self, run: _Run) -> None:
+        from viewfusion.views import ViewSet
 
-        finished, made = run.finished_latents(), dict[int, View]()
-        targets = schedule(wanted.trajectory, wanted.config.rules())
-        variant = wanted.config.fusion.variant
-        with SpinProgress(self.console, name, targets, finished, variant) as progress:
-            for view in self.pipeline.iter_views(
-                photo.prepared,
-                wanted.trajectory,
-                wanted.config,
-                finished=finished,
-                memory=photo.memory,
-                on_step=progress.on_step,
-            ):
-                run.add(view)
-                made[view.index] = view
-                progress.on_view(view)
-        return ViewSet(tuple(made[index] for index in sorted(made)))
+        if run.error:
+            raise run.error
+        photo, wanted = run.order.photo, run.order.wanted
+        with self.console.status("writing the other files"):
+            run.folder.finish(
+                ViewSet(tuple(run.views[index] for index in sorted(run.views))),
+                config=wanted.config.to_dict(),
+                checkpoint=self.checkpoint,
+                source={**photo.source(), **wanted.estimate_json()},
+                trajectory=wanted.trajectory_json(),
+                title=photo.title,
+            )
+        self.say(run.order.told)
 
     def say(self, text: str) -> None:
         say(self.console, text)
 
-    def _fingerprint(self, photo: Photo, wanted: Wanted, products: Products) -> dict[str, Any]:
+    def _fingerprint(self, order: Order) -> dict[str, Any]:
         """All that decides a run's files: a folder made with another one is refused, the difference named."""
+        config, photo = order.wanted.config, order.photo
+        views, objects = self._at_once
+        # In batches of another make the last bits differ, as between devices; one run stays with one.
+        at_once = (
+            {"parallel_views": views} if (views or config.parallel_views) != config.parallel_views else {}
+        )
+        at_once |= {"parallel_objects": objects} if objects > 1 else {}
         return {
-            "makes": products.kind,
-            **wanted.config.to_dict(),
-            "trajectory": wanted.trajectory_hash(),
+            "makes": order.products.kind,
+            **config.to_dict(),
+            "trajectory": order.wanted.trajectory_hash(),
             **self._network(),
+            **at_once,
             # The pixels tell everything, and nothing to people: another segmenter may be why they differ.
             "cutout": photo.prepared.method,
             "input": photo.source()["sha256"],
@@ -223,10 +314,18 @@ class Session:
         }
 
 
-def each_photo(photos: list[Path], options: Options, make: Callable[[Session, Photo, Path], None]) -> None:
-    """Load the model and call ``make(session, photo, its folder)`` for each photo.
+def each_photo(
+    photos: list[Path],
+    options: Options,
+    orders: Callable[[Session, Photo, Path], list[Order]],
+    after: Callable[[Session, Photo, Path], None] | None = None,
+) -> None:
+    """Load the model and make what ``orders(session, photo, its folder)`` says of each photo.
 
     A photo that fails is named, and the rest still made. On a dry run the photos are prepared and shown only.
+
+    Args:
+        after: called the same way once all orders of a photo are made.
 
     Raises:
         ViewFusionError: nothing could be started, or at the end some photo failed.
@@ -237,10 +336,26 @@ def each_photo(photos: list[Path], options: Options, make: Callable[[Session, Ph
     folders = output_folders(photos, options.out)
     session = Session(options, Console(stderr=True, highlight=False))
     failures = Failures("photos", len(folders), session.say)
-    for path, folder in folders.items():
-        with failures.counted():
-            make(session, session.read(path), folder)
+    # By their places, whichever are done already: who is made with whom stays the same when this goes on.
+    for some in _parts(list(folders.items()), options.parallel_objects):
+        read: dict[Path, Photo] = {}
+        wanted: list[Order] = []
+        for path, folder in some:
+            with failures.counted(path.name):
+                photo = session.read(path)
+                wanted += orders(session, photo, folder)
+                read[folder] = photo
+        for part in _parts(wanted, options.parallel_objects):
+            session.make(part, failures.counted)
+        for folder, photo in read.items():
+            if after and photo.name not in failures.failed:
+                with failures.counted(photo.name):
+                    after(session, photo, folder)
     failures.tell(options.out)
+
+
+def _parts(things: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [things[start : start + size] for start in range(0, len(things), size)]
 
 
 def _image_size(options: Options) -> int:

@@ -1,8 +1,9 @@
 """The fused denoiser: one noise prediction out of many reference views (ViewFusion, section 3.2).
 
 Enters: a network as a callable, what it is told of each reference, the weights. Leaves: a callable any
-solver can use. It works because a solver step is affine in the predicted noise, so averaging predictions
-before one step equals averaging the stepped latents after it; clipping x0 would break that.
+solver can use; or what it asks the network, where others ask too. It works because a solver step is affine in
+the predicted noise, so averaging predictions before one step equals averaging the stepped latents after it;
+clipping x0 would break that.
 """
 
 from __future__ import annotations
@@ -10,58 +11,80 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
+
+from .questions import Asking, Question, answered
 
 Interval = tuple[float, float]
 EVERYWHERE: Interval = (0.0, math.inf)
 """Of timesteps, both ends in it."""
 
 
-class NoisePredictor(Protocol):
-    """``(latents (N, 4, h, w), timestep, tokens (N, 1, D), cond_latents (N, 4, h, w)) -> (N, 4, h, w)``."""
+class Rows(Protocol):
+    """What a network is told, a row for each prediction; opaque here but for this."""
 
-    def __call__(
-        self,
-        latents: torch.Tensor,
-        timestep: int | torch.Tensor,
-        tokens: torch.Tensor,
-        cond_latents: torch.Tensor,
-    ) -> torch.Tensor: ...
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice | list[int]) -> Rows: ...
+
+    def mixed(self, weights: torch.Tensor) -> Rows:
+        """M rows, each a weighted sum of these N by ``weights`` (M, N), whose rows sum to 1."""
+
+    def cat(self, several: Sequence[Any]) -> Rows:
+        """The rows of all ``several``, one after another."""
+
+
+class NoisePredictor(Protocol):
+    """``(latents (N or 1, 4, h, w), timestep, N rows) -> (N, 4, h, w)``; one row of latents is for all."""
+
+    def __call__(self, latents: torch.Tensor, timestep: int | torch.Tensor, rows: Any) -> torch.Tensor: ...
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the network is told, one row per reference view.
+    """What a target is denoised from.
 
     Args:
-        tokens: (N, 1, D) projected embedding and camera move.
-        cond_latents: (N, 4, h, w) unscaled.
-        weights: (N,) summing to 1.
+        rows: what the network is told: N + 1 rows, first of nothing (the unconditional one), then of each
+            reference view.
+        weights: (N,) of the references, summing to 1.
 
     Raises:
         ValueError: the rows do not match, or the weights do not sum to 1.
     """
 
-    tokens: torch.Tensor
-    cond_latents: torch.Tensor
+    rows: Rows
     weights: Sequence[float]
 
     def __post_init__(self) -> None:
-        if not len(self.tokens) == len(self.cond_latents) == len(self.weights):
+        if len(self.rows) != len(self.weights) + 1:
             raise ValueError(
-                f"one row per reference expected, got {len(self.tokens)} tokens, "
-                f"{len(self.cond_latents)} latents and {len(self.weights)} weights"
+                f"one row per reference and one of nothing expected, got {len(self.rows)} rows and "
+                f"{len(self.weights)} weights"
             )
         if abs(sum(self.weights) - 1) > 1e-6:
             raise ValueError(f"weights must sum to 1, got {sum(self.weights):g}")
 
 
-class FusedDenoiser:
+class AskingDenoiser:
+    """A denoiser that asks the network; called as a :data:`~.sampling.Denoiser`, it is alone in doing so."""
+
+    predict_noise: NoisePredictor
+
+    def asking(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> Asking[torch.Tensor]:
+        """Asks the network, and ends with the noise prediction (rows, 4, h, w) at those latents."""
+        raise NotImplementedError
+
+    def __call__(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> torch.Tensor:
+        return answered(self.asking(latents, timestep), self.predict_noise)
+
+
+class FusedDenoiser(AskingDenoiser):
     """Classifier-free guidance and the weighted average over references, in N + 1 network evaluations.
 
-    The unconditional input is all zeros and the noisy latents are shared, so the unconditional prediction
+    The unconditional row is told of nothing and the noisy latents are shared, so the unconditional prediction
     is the same for every reference and is made once. Without guidance (scale 1) it is not made at all.
 
     Args:
@@ -80,22 +103,17 @@ class FusedDenoiser:
     ) -> None:
         self.predict_noise = predict_noise
         self.guidance_scale, self.guided = guidance_scale, guided
-        tokens, cond_latents = conditions.tokens, conditions.cond_latents
+        self.rows, self.unguided = conditions.rows, conditions.rows[1:]
         self.weights = torch.tensor(conditions.weights, dtype=torch.float32)
-        if guidance_scale != 1:
-            tokens = torch.cat([torch.zeros_like(tokens[:1]), tokens])
-            cond_latents = torch.cat([torch.zeros_like(cond_latents[:1]), cond_latents])
-        self.rows = tokens, cond_latents
         self.evaluations = 0
 
-    def __call__(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> torch.Tensor:
+    def asking(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> Asking[torch.Tensor]:
         """(1, 4, h, w) fused noise prediction at (1, 4, h, w) latents."""
         scale = scale_at(timestep, self.guidance_scale, self.guided)
-        # The unconditional row stands first, and is not predicted where it would not count.
-        tokens, cond_latents = (each[-len(self.weights) :] if scale == 1 else each for each in self.rows)
-        shared = latents.expand(len(tokens), -1, -1, -1)
-        predicted = self.predict_noise(shared, timestep, tokens, cond_latents)
-        self.evaluations += len(tokens)
+        rows = self.unguided if scale == 1 else self.rows
+        predicted = yield Question(latents, timestep, rows)
+        self.evaluations += len(rows)
+        self.weights = self.weights.to(predicted)  # on its device from the first step on
         if scale == 1:
             return fuse(predicted, self.weights)
         unconditional = predicted[:1]

@@ -61,7 +61,7 @@ class ViewNoise:
     ) -> None:
         self.generator, self.shape = generator, tuple(shape)
         self.weights, self.sharing = torch.tensor(weights, dtype=torch.float32), sharing
-        self.device, self.dtype, self.rows = device, dtype, rows
+        self.device, self.dtype, self.rows = torch.device(device), dtype, rows
 
     def initial(self) -> torch.Tensor:
         """(rows, 4, h, w) standard normal x_T, the same in every row; drawn first."""
@@ -74,9 +74,12 @@ class ViewNoise:
         """
         if self.sharing == "shared":
             return self._draw(1)
-        drawn = self._draw(len(self.weights))
-        return fuse(drawn, self.weights) if self.rows == 1 else drawn
+        return self._draw(len(self.weights), averaged=self.rows == 1)
 
-    def _draw(self, rows: int) -> torch.Tensor:
+    def _draw(self, rows: int, averaged: bool = False) -> torch.Tensor:
         noise = torch.randn((rows, *self.shape), generator=self.generator)
-        return noise.to(self.device, self.dtype)
+        if averaged:
+            noise = fuse(noise, self.weights)
+        # From pinned memory it gets there without the GPU being waited for.
+        noise = noise.pin_memory() if self.device.type == "cuda" else noise
+        return noise.to(self.device, self.dtype, non_blocking=True)

@@ -7,13 +7,17 @@ its references and their weights, in the order they are made. No network is need
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from viewfusion.geometry import Pose, Trajectory, angular_distance, azimuth_distance
+from viewfusion.geometry import Trajectory, angular_distance, azimuth_distance
 
 from .weights import path_input_share, ring_input_share, softmax_of_distances
+
+SCHEDULES = ("sequential", "paired")
+"""Each target sees all before it (the released code), or those before it that are not its mirror image."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class FusionRules:
         min_weight: a generated view that weighs less is no reference.
         max_references: of a target, the inputs among them; the heaviest generated views fill the room that
             the inputs leave. None: any number.
+        paired: the targets +k and -k of a ring do not refer to each other, so that they can be made at once.
     """
 
     window: float = math.radians(125.0)
@@ -38,6 +43,7 @@ class FusionRules:
     variant: str = "viewfusion"
     min_weight: float = 0.0
     max_references: int | None = None
+    paired: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,15 +74,30 @@ def schedule(trajectory: Trajectory, rules: FusionRules | None = None) -> tuple[
     return targets
 
 
+def groups(targets: Sequence[Target], most: int) -> list[tuple[Target, ...]]:
+    """``targets`` in their order, up to ``most`` together where none refers to another one of its group."""
+    found: list[tuple[Target, ...]] = []
+    for target in targets:
+        last = found[-1] if found else ()
+        if 0 < len(last) < most and not {other.view for other in last} & set(target.references):
+            found[-1] = (*last, target)
+        else:
+            found.append((target,))
+    return found
+
+
 def _target(trajectory: Trajectory, place: int, rules: FusionRules) -> Target:
     """The ``place``-th target, counted from 1."""
     views, count = trajectory.views, trajectory.num_inputs
     view = trajectory.order[place - 1]
+    before = place - 1
+    if rules.paired and trajectory.kind == "ring":
+        before -= before % 2  # a ring goes +1, -1, +2, -2, ...: the second of a pair sees what the first sees
     distance = azimuth_distance if trajectory.kind == "ring" else angular_distance
-    to_made = {other: distance(views[view], views[other]) for other in trajectory.order[: place - 1]}
+    to_made = {other: distance(views[view], views[other]) for other in trajectory.order[:before]}
     # A view exactly at the window is outside, whichever way its azimuths were rounded.
     usable = {other: d for other, d in to_made.items() if d < rules.window - 1e-9}
-    share = _input_share(trajectory, place, rules) if usable else 1.0
+    share = _input_share(trajectory, view, before, rules) if usable else 1.0
     among_inputs = softmax_of_distances(
         [angular_distance(views[view], pose) for pose in trajectory.inputs],
         rules.reference_temperature,
@@ -99,12 +120,13 @@ def _kept(weights: np.ndarray, num_inputs: int, rules: FusionRules) -> np.ndarra
     return np.sort(heaviest[weights[heaviest] >= rules.min_weight - 1e-9])
 
 
-def _input_share(trajectory: Trajectory, place: int, rules: FusionRules) -> float:
+def _input_share(trajectory: Trajectory, view: int, before: int, rules: FusionRules) -> float:
+    """Of the target ``view``, which ``before`` others are made before."""
     if trajectory.kind == "ring":
         views = len(trajectory.order) + 1
-        return ring_input_share(place, views, rules.input_temperature, trajectory.num_inputs)
-    target: Pose = trajectory.views[trajectory.order[place - 1]]
-    return path_input_share(angular_distance(target, trajectory.inputs[0]), rules.input_temperature)
+        return ring_input_share(before + 1, views, rules.input_temperature, trajectory.num_inputs)
+    distance = angular_distance(trajectory.views[view], trajectory.inputs[0])
+    return path_input_share(distance, rules.input_temperature)
 
 
 def _from_nearest(trajectory: Trajectory, target: Target) -> Target:

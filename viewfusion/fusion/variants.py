@@ -9,7 +9,16 @@ from __future__ import annotations
 
 import torch
 
-from .denoiser import EVERYWHERE, Conditions, FusedDenoiser, Interval, NoisePredictor, fuse, scale_at
+from .denoiser import (
+    EVERYWHERE,
+    AskingDenoiser,
+    Conditions,
+    FusedDenoiser,
+    Interval,
+    NoisePredictor,
+    scale_at,
+)
+from .questions import Asking, Question
 
 VARIANTS = (
     "viewfusion",
@@ -26,7 +35,7 @@ _ONE_AT_A_TIME = ("stochastic", "averaged-conditions")
 """Those whose network is told of one condition a step."""
 
 
-class StochasticDenoiser:
+class StochasticDenoiser(AskingDenoiser):
     """Stochastic conditioning: each step sees one reference, drawn anew (3DiM, Watson et al. 2022).
 
     Args:
@@ -43,10 +52,12 @@ class StochasticDenoiser:
         generator: torch.Generator,
         guided: Interval = EVERYWHERE,
     ) -> None:
-        rows = zip(conditions.tokens.split(1), conditions.cond_latents.split(1), strict=True)
+        self.predict_noise = predict_noise
         self.each = [
-            FusedDenoiser(predict_noise, Conditions(*row, weights=(1.0,)), guidance_scale, guided)
-            for row in rows
+            FusedDenoiser(
+                predict_noise, Conditions(conditions.rows[[0, row]], (1.0,)), guidance_scale, guided
+            )
+            for row in range(1, len(conditions.rows))
         ]
         self.odds = torch.tensor(conditions.weights, dtype=torch.float64)
         self.generator = generator
@@ -56,13 +67,13 @@ class StochasticDenoiser:
         """Network evaluations (rows) so far."""
         return sum(one.evaluations for one in self.each)
 
-    def __call__(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> torch.Tensor:
+    def asking(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> Asking[torch.Tensor]:
         """(1, 4, h, w) noise prediction of one reference at (1, 4, h, w) latents."""
         drawn = int(torch.multinomial(self.odds, 1, generator=self.generator))
-        return self.each[drawn](latents, timestep)
+        return self.each[drawn].asking(latents, timestep)
 
 
-class SeparateDenoiser:
+class SeparateDenoiser(AskingDenoiser):
     """Each reference denoises latents of its own, a row each; they are averaged after the last step.
 
     The rows differ after the first step, and so do their unconditional predictions: 2N evaluations.
@@ -82,21 +93,18 @@ class SeparateDenoiser:
         guided: Interval = EVERYWHERE,
     ) -> None:
         self.predict_noise, self.guidance_scale, self.guided = predict_noise, guidance_scale, guided
-        tokens, cond_latents = conditions.tokens, conditions.cond_latents
-        if guidance_scale != 1:
-            tokens = torch.cat([torch.zeros_like(tokens), tokens])
-            cond_latents = torch.cat([torch.zeros_like(cond_latents), cond_latents])
-        self.rows = tokens, cond_latents
+        references = list(range(1, len(conditions.rows)))
+        self.rows = conditions.rows[[0] * len(references) + references]
+        self.unguided = conditions.rows[1:]
         self.evaluations = 0
 
-    def __call__(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> torch.Tensor:
+    def asking(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> Asking[torch.Tensor]:
         """(N, 4, h, w) noise predictions, of each reference at its row of (N, 4, h, w) latents."""
         scale = scale_at(timestep, self.guidance_scale, self.guided)
-        alone = scale == 1  # the unconditional rows stand first
-        tokens, cond_latents = (each[-len(latents) :] if alone else each for each in self.rows)
-        self.evaluations += len(tokens)
-        sent = latents if alone else torch.cat([latents, latents])
-        predicted = self.predict_noise(sent, timestep, tokens, cond_latents)
+        alone = scale == 1
+        rows = self.unguided if alone else self.rows
+        predicted = yield Question(latents if alone else torch.cat([latents, latents]), timestep, rows)
+        self.evaluations += len(rows)
         if alone:
             return predicted
         unconditional, conditional = predicted.chunk(2)
@@ -104,14 +112,9 @@ class SeparateDenoiser:
 
 
 def averaged(conditions: Conditions) -> Conditions:
-    """One condition: the weighted mean of the tokens and of the condition latents."""
+    """One condition: the weighted mean of all that the network is told of the references."""
     weights = torch.tensor(conditions.weights, dtype=torch.float32)
-
-    def mean(values: torch.Tensor) -> torch.Tensor:
-        # In half precision the weights would no longer sum to 1.
-        return fuse(values.float(), weights).to(values.dtype)
-
-    return Conditions(mean(conditions.tokens), mean(conditions.cond_latents), (1.0,))
+    return Conditions(conditions.rows.mixed(torch.block_diag(torch.ones(1), weights)), (1.0,))
 
 
 def make_denoiser(

@@ -15,6 +15,7 @@ from torch import nn
 from viewfusion import clip_names
 from viewfusion.geometry import Family, Pose, pose_embedding
 
+from .conditioned import Conditioned, PlainUNet, SingleTokenUNet, split_unet
 from .configs import SAMPLING
 from .vq import VQAutoencoder, is_vq
 
@@ -50,6 +51,7 @@ class Zero123(nn.Module):
         self.config = dict(config)
         self._resident: str | None = None  # by name: assigned, a module becomes a part
         self._offloads = False
+        self._split: SingleTokenUNet | PlainUNet | None = None
         self.register_buffer("alphas_cumprod", alphas_cumprod(config["scheduler"]), persistent=False)
 
     @classmethod
@@ -179,16 +181,63 @@ class Zero123(nn.Module):
             tokens: (N, 1, D) from :meth:`project`; zeros for the unconditional prediction.
             cond_latents: (N, 4, h, w) from :meth:`encode_cond_latents`; zeros for the unconditional one.
         """
+        return self._predict(PlainUNet(self.unet), latents, timestep, Conditioned(tokens, cond_latents))
+
+    def condition(self, tokens: torch.Tensor, cond_latents: torch.Tensor) -> Conditioned:
+        """What :meth:`predict` is told of N references at every step, worked out once.
+
+        Args:
+            tokens, cond_latents: as of :meth:`predict_noise`.
+        """
+        return Conditioned(self.values(tokens), self.stem(cond_latents))
+
+    def values(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(N, 1, D) of :class:`Conditioned`, from tokens (N, 1, D)."""
         self._use("unet")
+        return self.split_unet.values(tokens)
+
+    def stem(self, cond_latents: torch.Tensor) -> torch.Tensor:
+        """(N, C, h, w) of :class:`Conditioned`, from condition latents (N, 4, h, w)."""
+        self._use("unet")
+        return self.split_unet.stem(cond_latents)
+
+    def predict(
+        self, latents: torch.Tensor, timestep: int | torch.Tensor, conditioned: Conditioned
+    ) -> torch.Tensor:
+        """(N, 4, h, w) predicted noise: what :meth:`predict_noise` gives, for less.
+
+        Args:
+            latents: (N, 4, h, w) noisy, scaled; or (1, 4, h, w) where all references share them.
+            timestep: as of :meth:`predict_noise`.
+            conditioned: N rows from :meth:`condition`.
+        """
+        return self._predict(self.split_unet, latents, timestep, conditioned)
+
+    @property
+    def split_unet(self) -> SingleTokenUNet | PlainUNet:
+        """The UNet as :meth:`predict` runs it; decided at its first use, so change the UNet before that."""
+        if self._split is None or self._split.unet is not self.unet:
+            self._split = split_unet(self.unet)
+        return self._split
+
+    def _predict(
+        self,
+        unet: SingleTokenUNet | PlainUNet,
+        latents: torch.Tensor,
+        timestep: int | torch.Tensor,
+        conditioned: Conditioned,
+    ) -> torch.Tensor:
+        self._use("unet")
+        if not torch.is_tensor(timestep) or (timestep.device != latents.device and timestep.ndim == 0):
+            # Filled, not copied: a copy to a GPU would first wait for all that is under way there.
+            timestep = torch.full((), float(timestep), device=latents.device)
         # Some solvers have their timesteps as floats, and between those the network was trained on.
-        timesteps = torch.as_tensor(timestep, device=latents.device).round().long().expand(len(latents))
-        output = self.unet(
-            torch.cat([latents, cond_latents], dim=1), timesteps, encoder_hidden_states=tokens
-        ).sample
+        timesteps = timestep.to(latents.device).round().long()
+        output = unet(latents, timesteps, conditioned)
         kind = self.config["scheduler"].get("prediction_type", "epsilon")
         if kind == "epsilon":
             return output
-        alpha = self.alphas_cumprod[timesteps].to(latents.dtype)[:, None, None, None]
+        alpha = self.alphas_cumprod[timesteps].to(latents.dtype).reshape(-1, 1, 1, 1)
         if kind == "v_prediction":
             return alpha.sqrt() * output + (1 - alpha).sqrt() * latents
         raise ValueError(f"prediction_type must be 'epsilon' or 'v_prediction', got {kind!r}")

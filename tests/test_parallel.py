@@ -1,0 +1,363 @@
+"""Several targets and several objects at once: what comes out is what comes out one by one."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_cli import CHAIR, files_of, refused
+from test_commands import pixels
+from test_fusion import SHAPE, conditions
+from test_pipeline import photo
+
+from viewfusion import Pose, ViewFusionError, ViewFusionPipeline, load_config, path_to
+from viewfusion.cli.orders import whole_rounds
+from viewfusion.fusion import (
+    VARIANTS,
+    Target,
+    ViewNoise,
+    answered,
+    latent_rows,
+    make_denoiser,
+    sample,
+    sampling,
+    together,
+    view_generator,
+)
+from viewfusion.outputs import RunFolder
+from viewfusion.solvers import SOLVERS, make_scheduler
+
+# Samples, on a network in closed form.
+
+
+def network(latents, timestep, rows):
+    """Row n depends on row n alone."""
+    told = rows.stem + rows.values.mean((1, 2))[:, None, None, None]
+    return torch.tanh(latents + told) + torch.as_tensor(timestep).reshape(-1, 1, 1, 1) / 1e4
+
+
+def under_way(view, variant, solver, steps, config):
+    """A sample's denoiser, and what :func:`sampling` takes besides."""
+    told = conditions(1 + view, seed=view)
+    noise = ViewNoise(view_generator(0, view), SHAPE, rows=latent_rows(variant, 1 + view))
+    denoiser = make_denoiser(variant, network, told, 2.0, view_generator(0, view, 1))
+    return denoiser, (make_scheduler(solver, config, steps), noise)
+
+
+@pytest.mark.parametrize(
+    ("solver", "variant"),
+    [*((solver, "viewfusion") for solver in SOLVERS), *(("dpm++", variant) for variant in VARIANTS[1:])],
+)
+def test_samples_together_are_those_alone(solver, variant, scheduler_config):
+    """Each with references and noise of its own."""
+    alone = []
+    for view in range(3):
+        denoiser, rest = under_way(view, variant, solver, 4, scheduler_config)
+        alone.append(sample(denoiser, *rest))
+    both = [under_way(view, variant, solver, 4, scheduler_config) for view in range(3)]
+    calls = []
+
+    def counting(latents, timestep, rows):
+        calls.append(len(rows))
+        assert torch.as_tensor(timestep).ndim == 0
+        return network(latents, timestep, rows)
+
+    at_once = answered(together([sampling(one.asking, *rest) for one, rest in both]), counting)
+    assert len(calls) == len(both[0][1][0].timesteps)
+    assert sum(calls) == sum(denoiser.evaluations for denoiser, _ in both)
+    for found, expected in zip(at_once, alone, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+
+
+def test_samples_of_other_timesteps_and_lengths(scheduler_config):
+    """Each row has its own timestep; who ends first leaves the others alone."""
+    lengths = {0: ("ddim", 2), 1: ("dpm++", 5), 2: ("euler", 3)}
+
+    def all_of():
+        return [under_way(view, "viewfusion", *rest, scheduler_config) for view, rest in lengths.items()]
+
+    alone = [sample(denoiser, *rest) for denoiser, rest in all_of()]
+    calls = []
+
+    def counting(latents, timestep, rows):
+        calls.append(len(rows))
+        return network(latents, timestep, rows)
+
+    at_once = answered(together([sampling(one.asking, *rest) for one, rest in all_of()]), counting)
+    assert calls == [2 + 3 + 4, 2 + 3 + 4, 3 + 4, 3, 3]
+    for found, expected in zip(at_once, alone, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+
+
+def test_together_hands_on_what_is_no_question_and_forgets_who_is_closed():
+    def counting(name, upto):
+        for number in range(upto):
+            yield f"{name}{number}"
+        return name
+
+    several, ends, seen = [counting("a", 2), counting("b", 5), counting("c", 1)], [], []
+
+    def all_of():
+        ends.extend((yield from together(several)))
+
+    for place, said in all_of():
+        seen.append((place, said))
+        if said == "b1":
+            several[1].close()
+    assert ends == ["a", None, "c"]
+    assert seen == [(0, "a0"), (0, "a1"), (1, "b0"), (1, "b1"), (2, "c0")]
+
+
+# Turns of zero123-nano.
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return ViewFusionPipeline.from_checkpoint("zero123-nano", device="cpu")
+
+
+QUICK = ["views=6", "sampling.num_inference_steps=2", "sampling.solver=ddim"]
+PAIRED = [*QUICK, "fusion.schedule=paired"]
+
+
+class Steps:
+    """Latents after each step of each view, and how often the network was called meanwhile."""
+
+    def __init__(self):
+        self.latents = defaultdict(dict)
+
+    def __call__(self, pipe, step, timestep, told):
+        self.latents[told["view"]][step] = told["latents"].clone()
+        return told
+
+
+def turn(pipeline, overrides, **options):
+    config, steps = load_config(overrides=overrides), Steps()
+    views = list(
+        pipeline.iter_views(photo(), config.trajectory(), config, callback_on_step_end=steps, **options)
+    )
+    return views, steps.latents
+
+
+def close(views, others):
+    """Within one step of 8-bit pictures, and the same cameras in the same order."""
+    assert [view.index for view in views] == [view.index for view in others]
+    for view, other in zip(views, others, strict=True):
+        assert np.abs(view.rgb.astype(int) - other.rgb).max() <= 1
+
+
+def equal(views, others):
+    return all(torch.equal(a.image, b.image) for a, b in zip(views, others, strict=True))
+
+
+@pytest.fixture(scope="module")
+def one_by_one(pipeline):
+    return turn(pipeline, PAIRED, parallel_views=1)
+
+
+def test_pairs_at_once_are_those_one_by_one(pipeline, one_by_one, monkeypatch):
+    calls, predict = [], pipeline.model.predict
+    monkeypatch.setattr(
+        pipeline.model, "predict", lambda x, t, rows: calls.append(len(rows)) or predict(x, t, rows)
+    )
+    seen = []
+    views, latents = turn(pipeline, PAIRED, on_step=lambda *numbers: seen.append(numbers))
+    # Views 1 and 5 from the input, 2 and 4 from two, 3 from five: each has one row more.
+    assert calls == [4] * 2 + [6] * 2 + [6] * 2
+    close(views, one_by_one[0])
+    for view, steps in one_by_one[1].items():
+        for step, expected in steps.items():
+            torch.testing.assert_close(latents[view][step], expected, atol=1e-5, rtol=1e-5)
+    assert seen[:4] == [(0, 5, 1, 2), (1, 5, 1, 2), (0, 5, 2, 2), (1, 5, 2, 2)]
+    assert [view.record.network_evaluations for view in views[1:]] == [4, 4, 6, 6, 12]
+    assert equal(turn(pipeline, PAIRED)[0], views)
+
+
+def test_a_pair_is_continued_as_a_pair(pipeline):
+    whole, _ = turn(pipeline, PAIRED)
+    for stop, kept in [(2, 1), (3, 3), (4, 3)]:
+        finished = {view.index: view.latents for view in whole[1:stop]}
+        again, _ = turn(pipeline, PAIRED, finished=finished)
+        assert equal(again, whole)
+        assert sum(view.record is None for view in again) == kept
+
+
+def test_objects_at_once_are_those_one_by_one(pipeline):
+    """Of other settings, too; one that is given up costs the others nothing."""
+    wanted = [(photo(0), PAIRED), (photo(1), [*QUICK, "seed=3"]), (photo(2), [*QUICK, "views=4"])]
+
+    def making():
+        configs = [load_config(overrides=overrides) for _, overrides in wanted]
+        return [
+            pipeline.making(image, config.trajectory(), config)
+            for (image, _), config in zip(wanted, configs, strict=True)
+        ]
+
+    alone = [[view for _, view in pipeline.iter_together([one])] for one in making()]
+    at_once, several = [[], [], []], making()
+    for place, view in pipeline.iter_together(several):
+        at_once[place].append(view)
+        if place == 1 and len(at_once[1]) == 3:
+            several[1].close()
+    assert [len(views) for views in at_once] == [6, 3, 4]
+    close(at_once[0], alone[0])
+    close(at_once[1], alone[1][:3])
+    close(at_once[2], alone[2])
+
+
+def test_seconds_are_shared_by_rows(pipeline):
+    views, _ = turn(pipeline, PAIRED)
+    first, second = (view.record.seconds for view in views[1:3])
+    assert first > 0
+    assert first == pytest.approx(second, rel=0.5), "the same rows at the same time"
+
+
+def test_a_callback_may_replace_the_latents_of_one_of_a_pair(pipeline):
+    def callback(pipe, step, timestep, told):
+        return {"latents": torch.zeros_like(told["latents"])} if told["view"] == 5 and step == 1 else {}
+
+    config = load_config(overrides=PAIRED)
+    views = list(pipeline.iter_views(photo(), config.trajectory(), config, callback_on_step_end=callback))
+    assert [view.index for view in views if view.latents is not None and not view.latents.any()] == [5]
+
+
+# Commands.
+
+
+def test_rounds_are_kept_as_a_whole():
+    rounds = [[(Target(1, (0,), (1.0,)), Target(3, (0,), (1.0,))), (Target(2, (0,), (1.0,)),)]] * 2
+    latents = torch.zeros(1)
+    assert (
+        whole_rounds(rounds, [{1: latents, 3: latents, 2: latents}, {1: latents, 3: latents}])
+        == [{1: latents, 3: latents}] * 2
+    )
+    assert whole_rounds(rounds, [{1: latents, 3: latents}, {1: latents, 2: latents}]) == [{}, {}]
+    assert whole_rounds([rounds[0], rounds[0][:1]], [{1: latents, 3: latents, 2: latents}] * 2) == [
+        {1: latents, 3: latents, 2: latents},
+        {1: latents, 3: latents},
+    ]
+    assert whole_rounds([], []) == []
+
+
+TURN = ["views=4", "sampling.num_inference_steps=2", "sampling.solver=ddim", "fusion.schedule=paired"]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two good ones, and a broken one."""
+    for hue, name in enumerate("ab"):
+        Image.fromarray(photo(hue)).save(tmp_path / f"{name}.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes()[:300])
+    return [tmp_path / f"{name}.png" for name in ("a", "b", "broken")]
+
+
+def shows(file, view):
+    assert np.abs(pixels(file).astype(int) - view.rgb).max() <= 1
+
+
+def stopping_at(count, monkeypatch):
+    """Ctrl-C when so many views are kept."""
+    add, added = RunFolder.add, []
+
+    def stopping(folder, view):
+        if view.latents is not None and len(added) == count:
+            raise KeyboardInterrupt
+        added.extend([view] if view.latents is not None else [])
+        add(folder, view)
+
+    monkeypatch.setattr(RunFolder, "add", stopping)
+
+
+def test_photos_at_once(run, tmp_path, photos, pipeline, monkeypatch):
+    """A broken one is named; views are those of photos alone; stopped and continued ends with the same bytes."""
+    command = ["generate-360", *photos, "--parallel-objects", 2, *TURN, "--out"]
+    code, _, err = run(*command, tmp_path / "whole")
+    assert code == 1
+    assert "1 of 3 photos failed; the others are in" in err
+    assert "broken.png: " in err
+    assert "a.png: view 1 at azimuth 90.0" in err
+    config = load_config(overrides=TURN)
+    for path in photos[:2]:
+        for view in pipeline(path, config=config, parallel_views=1):
+            shows(tmp_path / f"whole/{path.stem}/views/{view.index:03d}.png", view)
+    # Of a the views 1 and 3 are kept, of b the first alone: both are made anew, with those of a beside them.
+    with monkeypatch.context() as patched:
+        stopping_at(3, patched)
+        code, _, err = run(*command, tmp_path / "out")
+    assert code == 130
+    assert "goes on from them" in err
+    assert run(*command, tmp_path / "out")[0] == 1
+    for name in "ab":
+        assert files_of(tmp_path / "out" / name) == files_of(tmp_path / "whole" / name)
+    refused(
+        run("generate-360", photos[0], *TURN, "--out", tmp_path / "out"), "parallel_objects=2, now without"
+    )
+
+
+def test_one_whose_folder_takes_no_more_leaves_the_others(run, tmp_path, photos, monkeypatch):
+    add = RunFolder.add
+
+    def full(folder, view):
+        if folder.path.name == "a" and view.index == 3:
+            raise ViewFusionError("the disk is full")
+        add(folder, view)
+
+    monkeypatch.setattr(RunFolder, "add", full)
+    code, _, err = run("generate-360", *photos[:2], "--parallel-objects", 2, *TURN, "--out", tmp_path / "out")
+    assert code == 1
+    assert "error: the disk is full" in err
+    assert "1 of 2 photos failed" in err
+    assert (tmp_path / "out/b/manifest.json").exists()
+    assert not (tmp_path / "out/a/manifest.json").exists()
+
+
+def test_seeds_and_poses_at_once(run, tmp_path, photos, pipeline):
+    """They are runs of one photo, each of which remembers its own views."""
+    options = ["--parallel-objects", 3, *TURN[1:], "--out", tmp_path]
+    code, _, err = run("generate-360", photos[0], "--num-samples", 2, "--views", 3, *options)
+    assert code == 0, err
+    config = load_config(overrides=[*TURN, "views=3"])
+    for seed in (0, 1):
+        for view in pipeline(photos[0], config=config, seed=seed):
+            shows(tmp_path / f"a/seed-000{seed}/views/{view.index:03d}.png", view)
+    assert (tmp_path / "a/samples.png").exists()
+    poses = tmp_path / "poses.csv"
+    poses.write_text("azimuth_deg\n15\n-25\n")
+    code, _, err = run("generate-view", photos[1], "--poses", poses, *options)
+    assert code == 0, err
+    for number, azimuth in enumerate([15, -25]):
+        path = path_to(Pose.from_degrees(0, 30, 1.5), Pose.from_degrees(azimuth, 30, 1.5))
+        shows(tmp_path / f"b/00{number}/view.png", pipeline(photos[1], path, config)[-1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--parallel-objects", 0], "--parallel-objects must be 1 to 64, got 0"),
+        (["--parallel-views", 65], "--parallel-views must be 1 to 64, got 65"),
+        (["fusion.schedule=pared"], "did you mean 'paired'"),
+    ],
+)
+def test_impossible_numbers(arguments, words, run, tmp_path):
+    refused(run("generate-360", CHAIR, "--out", tmp_path / "out", *arguments), words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_plan_shows_what_is_made_at_once(run):
+    plan = json.loads(run("plan", "--views", 6, "--json", "fusion.schedule=paired")[1])
+    assert [(each["view"], each["round"]) for each in plan["targets"]] == [
+        (1, 1),
+        (5, 1),
+        (2, 2),
+        (4, 2),
+        (3, 3),
+    ]
+    assert plan["targets"][3]["references"] == [0, 5]
+    lines = run("plan", "--views", 6, "fusion.schedule=paired")[1].splitlines()
+    assert lines[0].split()[:3] == ["order", "round", "view"]
+    assert [line.split()[:3] for line in lines[1:3]] == [["1", "1", "1"], ["2", "1", "5"]]
+    assert "round" not in run("plan", "--views", 6)[1]
