@@ -64,7 +64,9 @@ def sampling(
     latents = noise.initial() * scheduler.init_noise_sigma
     accepted = inspect.signature(scheduler.step).parameters
     options: dict[str, Any] = {"eta": eta} if "eta" in accepted else {}
-    stochastic = "variance_noise" in accepted and (eta > 0 or "eta" not in accepted)
+    # A solver of two forms takes noise in both, and looks at it in one.
+    form = scheduler.config.get("algorithm_type", "sde")
+    stochastic = "variance_noise" in accepted and (eta > 0 if "eta" in accepted else form.startswith("sde"))
     if "generator" in accepted and "variance_noise" not in accepted:
         # The solver draws for itself, by twins so that every row gets the same.
         options["generator"] = [noise.generator.clone_state() for _ in latents]

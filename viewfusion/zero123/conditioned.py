@@ -132,12 +132,12 @@ def takes_single_tokens(unet: Any) -> bool:
         return False
     config, conv, blocks = unet.config, unet.conv_in, transformer_blocks(unet)
     # Nothing comes between the tokens and the attention, or before the first layer, which is an ordinary one.
-    straight = config.encoder_hid_dim_type is None and config.addition_embed_type is None
+    between = config.encoder_hid_dim_type, config.addition_embed_type, config.dual_cross_attention
     ordinary = (type(conv), conv.dilation, conv.groups, conv.padding_mode) == (nn.Conv2d, (1, 1), 1, "zeros")
     # Nothing else looks at the tokens.
     looking = [each for each in unet.modules() if isinstance(each, Attention) and each.is_cross_attention]
     return (
-        straight
+        between == (None, None, False)
         and ordinary
         and not config.center_input_sample
         and looking == [block.attn2 for block in blocks.values()] != []

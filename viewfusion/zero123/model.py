@@ -232,7 +232,7 @@ class Zero123(nn.Module):
             # Filled, not copied: a copy to a GPU would first wait for all that is under way there.
             timestep = torch.full((), float(timestep), device=latents.device)
         # Some solvers have their timesteps as floats, and between those the network was trained on.
-        timesteps = timestep.to(latents.device).round().long()
+        timesteps = timestep.to(latents.device).round().long().reshape(-1)
         output = unet(latents, timesteps, conditioned)
         kind = self.config["scheduler"].get("prediction_type", "epsilon")
         if kind == "epsilon":
