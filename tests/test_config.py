@@ -182,6 +182,7 @@ def test_values_of_another_type_are_refused(override, words):
         ("sampling.guidance_low=nan", "sampling.guidance_low must be a finite number"),
         ("sampling.guidance_high=1.5", "sampling.guidance_high must be from guidance_low, 0, to 1, got 1.5"),
         ("sampling.guidance_low=1.1", "sampling.guidance_low must be 0"),
+        ("sampling.reuse_steps=0", "sampling.reuse_steps must be 1 or more"),
         ("fusion.min_weight=-0.1", "fusion.min_weight must be 0 to less than 1"),
         ("fusion.min_weight=1", "fusion.min_weight must be 0 to less than 1"),
         ("fusion.min_weight=nan", "fusion.min_weight must be a finite number"),
@@ -202,6 +203,11 @@ def test_values_of_another_type_are_refused(override, words):
 def test_impossible_values_are_refused(override, words):
     with pytest.raises(ViewFusionError, match=words):
         load_config("balanced", [override])
+
+
+def test_what_is_drawn_for_a_step_is_not_reused():
+    with pytest.raises(ViewFusionError, match="reuse_steps must be 1 with the variant stochastic, got 2"):
+        load_config("balanced", ["sampling.reuse_steps=2", "fusion.variant=stochastic"])
 
 
 def test_guidance_ends_above_where_it_begins():

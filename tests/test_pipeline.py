@@ -93,6 +93,31 @@ def test_a_limited_interval_of_guidance_costs_what_it_says(pipeline, variant, gu
     assert rows["unet"] == told == 2 * guided + 2 * unguided
 
 
+@pytest.mark.parametrize("variant", ["viewfusion", "averaged-conditions", "averaged-outputs"])
+def test_features_that_last_two_steps(pipeline, variant):
+    """Of five steps two are light: their rows go through the top level alone."""
+    config = load_config(overrides=["sampling.num_inference_steps=5", "views=3", f"fusion.variant={variant}"])
+    rows = {"top": 0, "deep": 0}
+
+    def count(name):
+        return lambda block, args, kwargs: rows.update({name: rows[name] + len(kwargs["hidden_states"])})
+
+    unet = pipeline.model.unet
+    hooks = [
+        unet.down_blocks[0].register_forward_pre_hook(count("top"), with_kwargs=True),
+        unet.up_blocks[0].register_forward_pre_hook(count("deep"), with_kwargs=True),
+    ]
+    made = pipeline(photo(), config=config, reuse_steps=2)
+    for hook in hooks:
+        hook.remove()
+    records = [view.record for view in made if view.record]
+    assert sum(record.network_evaluations for record in records) == rows["top"]
+    assert sum(record.light_evaluations for record in records) == rows["top"] - rows["deep"]
+    assert rows["deep"] * 5 == rows["top"] * 3
+    whole = pipeline(photo(), config=config)
+    assert 0 < (made.images - whole.images).abs().max() < 2
+
+
 def test_views_come_in_output_order_and_the_first_is_the_input(pipeline):
     config = load_config(overrides=[*QUICK, "views=4"])
     views = pipeline(photo(), config=config)

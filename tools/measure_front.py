@@ -1,13 +1,13 @@
 """Measure what each way to sample faster costs in quality, and write docs/fast.md from what was found.
 
-    python tools/measure_front.py measure --state STATE
+    python tools/measure_front.py measure front references --state STATE
     python tools/measure_front.py write --state STATE
 
-Rings around the objects of the embedded benchmark are made with every setting of evidence/front_settings.py,
-taking turns, and compared with the true views and with those of the setting `exact`. ``measure`` may be
-stopped at any time and goes on, object by object, with the same command; more ``--objects`` add to what is
-there. ``write`` fills the block ``<!-- figures: front -->`` of the page, draws images/front.png and writes
-front.json.
+Rings around the objects of the embedded benchmark are made with every setting of a comparison
+(evidence/front_settings.py), which take turns, and compared with the true views and with those of its base.
+``measure`` may be stopped and goes on, object by object, with the same command; more ``--objects``
+add to what is there. ``write`` fills the blocks ``<!-- figures: NAME -->`` of the page, draws their pictures
+and writes front.json.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import platform
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import torch
@@ -25,9 +26,10 @@ from evidence.command import DOCS, run_command
 from evidence.folder import same_study
 from evidence.front import Front
 from evidence.front_page import SPIN, evaluations, write_page
-from evidence.front_settings import SETTINGS
+from evidence.front_settings import COMPARISONS
 
 from viewfusion.datasets.reading import open_dataset
+from viewfusion.evaluation.metrics import find_weights
 from viewfusion.resources import resource_folder
 from viewfusion.zero123 import checkpoint_hash, find_checkpoint
 
@@ -41,39 +43,48 @@ def processor() -> str:
 
 
 def measure(args: argparse.Namespace) -> None:
-    checkpoint = find_checkpoint(args.checkpoint)
-    front = Front(args.state, str(checkpoint), args.views)
-    scheduler = front.pipeline.model.scheduler_config
-    settings = {}
-    for name, setting in SETTINGS.items():
-        config = setting.config(front.suits)
-        counted = evaluations(config, SPIN, scheduler)
-        settings[name] = {**asdict(setting), "config": config.to_dict(), "evaluations_of_36": counted}
-    same_study(
-        args.state,
-        {
-            "checkpoint": {"name": checkpoint.name, "sha256": checkpoint_hash(checkpoint)},
-            "views": args.views,
-            "machine": f"{processor()}, torch {torch.__version__}, diffusers {diffusers.__version__}, "
-            f"Python {platform.python_version()}, a thread each",
-            "settings": settings,
-        },
-    )
+    find_weights("lpips-vgg")  # say what is missing before anything is made
+    for name in args.comparisons:
+        compare(name, args)
+
+
+def compare(name: str, args: argparse.Namespace) -> None:
+    """Measure what is missing of one comparison."""
+    checkpoint, comparison = find_checkpoint(args.checkpoint), COMPARISONS[name]
+    front = Front(args.state / name, str(checkpoint), comparison)
+    same_study(front.state, {"name": name, **about(front, checkpoint)})
     objects = open_dataset(resource_folder("benchmark")).objects
     chosen = [each for each in objects if each.name in args.objects] if args.objects else list(objects)
     todo = [each for each in chosen if front.missing(each)]
-    print(f"{len(chosen)} objects; {len(chosen) - len(todo)} are done", flush=True)
+    print(f"{name}: {len(chosen)} objects; {len(chosen) - len(todo)} are done", flush=True)
     torch.set_num_threads(1)
     started = time.perf_counter()
     for done, line in enumerate(measured(front, todo, args.workers), 1):
         left = (time.perf_counter() - started) / done * (len(todo) - done) / 60
-        print(f"{done}/{len(todo)}, {left:.1f} min left: {line}", flush=True)
+        print(f"{name} {done}/{len(todo)}, {left:.1f} min left: {line}", flush=True)
+
+
+def about(front: Front, checkpoint: Path) -> dict[str, Any]:
+    """What is measured, with what."""
+    scheduler, settings = front.pipeline.model.scheduler_config, {}
+    for name, setting in front.comparison.settings.items():
+        config = setting.config(front.suits)
+        counted = evaluations(config, SPIN, scheduler)
+        settings[name] = {**asdict(setting), "config": config.to_dict(), "evaluations_of_36": counted}
+    versions = f"torch {torch.__version__}, diffusers {diffusers.__version__}"
+    return {
+        "checkpoint": {"name": checkpoint.name, "sha256": checkpoint_hash(checkpoint)},
+        "views": front.comparison.views,
+        "base": front.comparison.base,
+        "machine": f"{processor()}, one thread, {versions}",
+        "settings": settings,
+    }
 
 
 def write(args: argparse.Namespace) -> None:
-    found = write_page(args.state, args.page, args.images)
-    best = [name for name, each in found["settings"].items() if each["on_the_front"]]
-    print(f"{args.page}: filled; on the front: {', '.join(best)}")
+    for name, found in write_page(args.state, args.page, args.images).items():
+        best = [each for each, told in found["settings"].items() if told["on_the_front"]]
+        print(f"{args.page}: filled {name}; on its front: {', '.join(best)}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -81,8 +92,9 @@ def parser() -> argparse.ArgumentParser:
     commands = outer.add_subparsers(required=True)
     measuring = commands.add_parser("measure", help="make what is missing and score it")
     measuring.set_defaults(run=measure)
+    names = ", ".join(COMPARISONS)
+    measuring.add_argument("comparisons", nargs="+", choices=COMPARISONS, metavar="COMPARISON", help=names)
     measuring.add_argument("--checkpoint", default="zero123-nano")
-    measuring.add_argument("--views", type=int, default=16, help="of the ring: 4, 8 or 16")
     measuring.add_argument("--objects", nargs="+", metavar="NAME", help="default: all")
     measuring.add_argument(
         "--workers", type=int, default=1, help="processes; more disturb each other's times"

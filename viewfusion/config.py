@@ -29,8 +29,8 @@ class SamplingConfig:
     """The solver around the fused denoiser.
 
     Guidance acts from the noise level ``guidance_low`` to ``guidance_high``: timesteps as a share of all of
-    them, 0 clean and 1 pure noise. None: what suits the checkpoint, see
-    :meth:`viewfusion.ViewFusionPipeline.settled`.
+    them, 0 clean and 1 pure noise. The network's deep features last for ``reuse_steps`` steps. None: what
+    suits the checkpoint, see :meth:`viewfusion.ViewFusionPipeline.settled`.
     """
 
     solver: str | None = None
@@ -42,6 +42,7 @@ class SamplingConfig:
     noise: str = "shared"
     guidance_low: float = 0.0
     guidance_high: float = 1.0
+    reuse_steps: int = 1
 
 
 @dataclass
@@ -105,6 +106,9 @@ class Config:
         _need(0 <= fusion.min_weight < 1, "fusion.min_weight", fusion.min_weight, "0 to less than 1")
         most = fusion.max_references
         _need(most is None or most >= 1, "fusion.max_references", most, "1 or more")
+        _need(sampling.reuse_steps >= 1, "sampling.reuse_steps", sampling.reuse_steps, "1 or more")
+        reuses = sampling.reuse_steps == 1 or fusion.variant != "stochastic"
+        _need(reuses, "sampling.reuse_steps", sampling.reuse_steps, "1 with the variant stochastic")
         _choice("sampling.noise", sampling.noise, NOISE_SHARING)
         _choice("fusion.weight_form", fusion.weight_form, WEIGHT_FORMS)
         _choice("fusion.variant", fusion.variant, VARIANTS)

@@ -334,6 +334,7 @@ class ViewFusionPipeline:
             settings.guidance_scale,
             generator,
             (settings.guidance_low * noisiest, settings.guidance_high * noisiest),
+            settings.reuse_steps,
         )
         steps = len(scheduler.timesteps)
         latents = yield from sampling(
@@ -344,7 +345,8 @@ class ViewFusionPipeline:
         # Of the time that others were under way too, its share by rows.
         share = denoiser.evaluations / max(1, self._rows - rows)
         seconds = (time.perf_counter() - started) * share
-        return latents, ViewRecord(target.references, target.weights, steps, denoiser.evaluations, seconds)
+        evaluations = denoiser.evaluations, seconds, denoiser.light_evaluations
+        return latents, ViewRecord(target.references, target.weights, steps, *evaluations)
 
     def _predict_noise(
         self, latents: torch.Tensor, timestep: int | torch.Tensor, rows: Conditioned

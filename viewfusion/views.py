@@ -31,6 +31,7 @@ class ViewRecord:
             take others.
         seconds: wall time of the sampling, by rows its share where others were sampled at once; decoding and
             encoding come on top.
+        light_evaluations: of these rows, those for which the UNet's top level alone ran.
     """
 
     references: tuple[int, ...]
@@ -38,6 +39,7 @@ class ViewRecord:
     solver_steps: int
     network_evaluations: int
     seconds: float
+    light_evaluations: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,7 @@ from viewfusion.evaluation.protocols import Protocol, load_protocol
 from viewfusion.outputs.files import write_json
 from viewfusion.preprocessing import PreparedImage
 
-from .feature_reuse import FeatureReuse
-from .front_settings import EXACT, SETTINGS, Setting
+from .front_settings import Comparison, Setting
 from .scores import MOST_DB, Taps
 
 _WARM = Setting("", "", {"num_inference_steps": 2})
@@ -42,14 +40,12 @@ class Front:
     Args:
         state: where results lie.
         checkpoint: a path.
-        views: of the ring; a divisor of what the objects have.
-        settings: by name, :data:`EXACT` among them.
+        comparison: what is compared.
     """
 
     state: Path
     checkpoint: str
-    views: int
-    settings: Mapping[str, Setting] = field(default_factory=lambda: SETTINGS)
+    comparison: Comparison
 
     @cached_property
     def pipeline(self) -> ViewFusionPipeline:
@@ -58,11 +54,11 @@ class Front:
     @cached_property
     def suits(self) -> Config:
         """What the settings start from."""
-        return self.pipeline.settled(load_config(overrides=[f"views={self.views}"]))
+        return self.pipeline.settled(load_config(overrides=[f"views={self.comparison.views}"]))
 
     @cached_property
     def protocol(self) -> Protocol:
-        return replace(load_protocol(), views=self.views)
+        return replace(load_protocol(), views=self.comparison.views)
 
     @cached_property
     def lpips(self) -> Lpips:
@@ -78,12 +74,12 @@ class Front:
             ViewFusionError: it has not as many views, or weights of a metric are not here.
         """
         started, truth = time.perf_counter(), self.truth(each)
-        names = list(self.settings)
+        names = list(self.comparison.settings)
         first = sum(map(ord, each.name)) % len(names)
         self._made(_WARM, truth, each.name)
         turns, entries = {}, {}
         for name in names[first:] + names[:first]:
-            pixels, entries[name] = self._made(self.settings[name], truth, each.name)
+            pixels, entries[name] = self._made(self.comparison.settings[name], truth, each.name)
             turns[name] = truth.turn(pixels, self.protocol.size)
         scores = self._scores(turns)
         content = {name: {**entries[name], **scores[name]} for name in names}
@@ -92,12 +88,10 @@ class Front:
 
     def truth(self, each: DatasetObject) -> Truth:
         """Of every so many-th picture."""
-        stride, left = divmod(len(each.pictures), self.views)
+        views, count = self.comparison.views, len(each.pictures)
+        stride, left = divmod(count, views)
         if left or not stride:
-            raise ViewFusionError(
-                f"{each.name}: a ring of {self.views} is not among its {len(each.pictures)} views; give "
-                "--views a divisor of that"
-            )
+            raise ViewFusionError(f"{each.name}: a ring of {views} is not among its {count} views")
         return read_truth(self.protocol, replace(each, pictures=each.pictures[::stride]), {})
 
     def _made(self, setting: Setting, truth: Truth, name: str) -> tuple[list[np.ndarray], dict[str, Any]]:
@@ -110,32 +104,29 @@ class Front:
             elevation_deg=source.elevation_deg,
             radius=source.radius,
         )
-        reuse = FeatureReuse(self.pipeline.model.unet, setting.reuse)
-        wall, cpu, views = time.perf_counter(), time.process_time(), {}
-        with reuse if setting.reuse > 1 else nullcontext():
-            for view in self.pipeline.iter_views(
-                PreparedImage(np.asarray(rgba), "given"), config.trajectory(), config
-            ):
-                views[view.index] = view
-                reuse.restart()
+        wall, cpu = time.perf_counter(), time.process_time()
+        made = self.pipeline.iter_views(PreparedImage(np.asarray(rgba), "given"), config.trajectory(), config)
+        views = {view.index: view for view in made}
+        records = [view.record for view in views.values() if view.record]
         cost = {
             "seconds": round(time.perf_counter() - wall, 4),
             "cpu_seconds": round(time.process_time() - cpu, 4),
-            "evaluations": sum(view.record.network_evaluations for view in views.values() if view.record),
+            "evaluations": sum(record.network_evaluations for record in records),
+            "light_evaluations": sum(record.light_evaluations for record in records),
         }
         return [views[place].rgb for place in sorted(views)], cost
 
     @torch.inference_mode()
     def _scores(self, turns: Mapping[str, Turn]) -> dict[str, dict[str, float]]:
         """Means over the views of each turn, but the input; each picture is looked at once."""
-        exact, values = turns[EXACT], {}
-        places = list(exact.scored)
+        base, values = turns[self.comparison.base], {}
+        places = list(base.scored)
 
         def targets(taps: Taps) -> Taps:
             return [each[places] for each in taps]
 
-        assert exact.truth is not None
-        true, from_exact = targets(self.lpips.features(exact.truth)), targets(self.lpips.features(exact.ours))
+        assert base.truth is not None
+        true, based = (targets(self.lpips.features(each)) for each in (base.truth, base.ours))
         for name, turn in turns.items():
             taps = self.lpips.features(turn.ours)
             following = [each.roll(-1, 0) for each in taps]
@@ -143,8 +134,8 @@ class Front:
                 "psnr": psnr(*turn.pairs).clamp(max=MOST_DB),
                 "lpips_vgg": self.lpips.between(targets(taps), true),
                 "adjacent_lpips_vgg": self.lpips.between(taps, following),
-                "psnr_to_exact": psnr(turn.pairs[0], exact.pairs[0]).clamp(max=MOST_DB),
-                "lpips_vgg_to_exact": self.lpips.between(targets(taps), from_exact),
+                "psnr_to_base": psnr(turn.pairs[0], base.pairs[0]).clamp(max=MOST_DB),
+                "lpips_vgg_to_base": self.lpips.between(targets(taps), based),
             }
         return {name: {key: _mean(each) for key, each in mine.items()} for name, mine in values.items()}
 

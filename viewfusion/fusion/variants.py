@@ -16,6 +16,7 @@ from .denoiser import (
     FusedDenoiser,
     Interval,
     NoisePredictor,
+    Turns,
     scale_at,
 )
 from .questions import Asking, Question
@@ -62,6 +63,8 @@ class StochasticDenoiser(AskingDenoiser):
         self.odds = torch.tensor(conditions.weights, dtype=torch.float64)
         self.generator = generator
 
+    light_evaluations = 0  # what is drawn for a step has not been looked at just before
+
     @property
     def evaluations(self) -> int:
         """Network evaluations (rows) so far."""
@@ -79,10 +82,10 @@ class SeparateDenoiser(AskingDenoiser):
     The rows differ after the first step, and so do their unconditional predictions: 2N evaluations.
 
     Args:
-        predict_noise, conditions, guidance_scale, guided: as of :class:`FusedDenoiser`.
+        predict_noise, conditions, guidance_scale, guided, reuse_steps: as of :class:`FusedDenoiser`.
 
     Attributes:
-        evaluations: network evaluations (rows) so far.
+        evaluations, light_evaluations: as of :class:`FusedDenoiser`.
     """
 
     def __init__(
@@ -91,19 +94,26 @@ class SeparateDenoiser(AskingDenoiser):
         conditions: Conditions,
         guidance_scale: float,
         guided: Interval = EVERYWHERE,
+        reuse_steps: int = 1,
     ) -> None:
         self.predict_noise, self.guidance_scale, self.guided = predict_noise, guidance_scale, guided
         references = list(range(1, len(conditions.rows)))
-        self.rows = conditions.rows[[0] * len(references) + references]
-        self.unguided = conditions.rows[1:]
+        self.turns = Turns(reuse_steps)
+        self.rows = self.turns.of(conditions.rows[[0] * len(references) + references])
+        self.unguided = self.rows[len(references) :]
         self.evaluations = 0
+
+    @property
+    def light_evaluations(self) -> int:
+        return self.turns.light_rows
 
     def asking(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> Asking[torch.Tensor]:
         """(N, 4, h, w) noise predictions, of each reference at its row of (N, 4, h, w) latents."""
         scale = scale_at(timestep, self.guidance_scale, self.guided)
         alone = scale == 1
         rows = self.unguided if alone else self.rows
-        predicted = yield Question(latents if alone else torch.cat([latents, latents]), timestep, rows)
+        both = latents if alone else torch.cat([latents, latents])
+        predicted = yield Question(both, timestep, self.turns.next(rows))
         self.evaluations += len(rows)
         if alone:
             return predicted
@@ -124,23 +134,28 @@ def make_denoiser(
     guidance_scale: float,
     generator: torch.Generator,
     guided: Interval = EVERYWHERE,
+    reuse_steps: int = 1,
 ) -> FusedDenoiser | StochasticDenoiser | SeparateDenoiser:
     """The denoiser of ``variant`` for one target; ``generator`` is for what it draws, if it draws anything.
 
     It takes as many rows of latents as :func:`latent_rows` says.
 
     Raises:
-        ValueError: an unknown variant.
+        ValueError: an unknown variant, or one that cannot reuse features.
     """
     if variant not in VARIANTS:
         raise ValueError(f"unknown variant {variant!r}; known: {', '.join(VARIANTS)}")
     if variant == "stochastic":
+        if reuse_steps > 1:
+            raise ValueError(
+                "the variant 'stochastic' sees another reference at each step; nothing is reused"
+            )
         return StochasticDenoiser(predict_noise, conditions, guidance_scale, generator, guided)
     if variant == "averaged-outputs":
-        return SeparateDenoiser(predict_noise, conditions, guidance_scale, guided)
+        return SeparateDenoiser(predict_noise, conditions, guidance_scale, guided, reuse_steps)
     if variant == "averaged-conditions":
         conditions = averaged(conditions)
-    return FusedDenoiser(predict_noise, conditions, guidance_scale, guided)
+    return FusedDenoiser(predict_noise, conditions, guidance_scale, guided, reuse_steps)
 
 
 def latent_rows(variant: str, references: int) -> int:
