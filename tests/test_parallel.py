@@ -273,7 +273,7 @@ def stopping_at(count, monkeypatch):
 
 
 def test_photos_at_once(run, tmp_path, photos, pipeline, monkeypatch):
-    """A broken one is named; views are those of photos alone; stopped and continued ends with the same bytes."""
+    """A broken one is named, views are those of photos alone, what is continued ends with the same bytes."""
     command = ["generate-360", *photos, "--parallel-objects", 2, *TURN, "--out"]
     code, _, err = run(*command, tmp_path / "whole")
     assert code == 1
@@ -293,9 +293,9 @@ def test_photos_at_once(run, tmp_path, photos, pipeline, monkeypatch):
     assert run(*command, tmp_path / "out")[0] == 1
     for name in "ab":
         assert files_of(tmp_path / "out" / name) == files_of(tmp_path / "whole" / name)
-    refused(
-        run("generate-360", photos[0], *TURN, "--out", tmp_path / "out"), "parallel_objects=2, now without"
-    )
+    fingerprint = json.loads((tmp_path / "out/a/manifest.json").read_text())["fingerprint"]
+    assert fingerprint["parallel_objects"] == 2, "a batch of another size rounds differently"
+    assert "parallel_views" not in fingerprint, "as many as the schedule foresees"
 
 
 def test_one_whose_folder_takes_no_more_leaves_the_others(run, tmp_path, photos, monkeypatch):
