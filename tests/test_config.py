@@ -58,11 +58,13 @@ def test_balanced_is_zero123s_own_sampler():
     }
 
 
-def test_fast_departs_in_the_solver():
+def test_fast_departs_in_the_solver_and_in_what_it_looks_at():
     assert departures(load_config("fast")) == {
         "sampling.solver": "dpm++",
-        "sampling.num_inference_steps": 15,
         "sampling.spacing": "karras",
+        "sampling.plain_steps": 15,
+        "sampling.leap_steps": 4,
+        "fusion.max_references": 8,
     }
 
 
@@ -173,6 +175,8 @@ def test_values_of_another_type_are_refused(override, words):
         ("radius=inf", "radius must be a finite number"),
         ("sampling.num_inference_steps=0", "num_inference_steps must be 1 to 999"),
         ("sampling.num_inference_steps=1000", "num_inference_steps must be 1 to 999"),
+        ("sampling.plain_steps=0", "sampling.plain_steps must be 1 to 999"),
+        ("sampling.leap_steps=1", "sampling.leap_steps must be 2 to 999"),
         ("sampling.guidance_scale=nan", "sampling.guidance_scale must be a finite number"),
         ("sampling.leap_sigma=-1", "sampling.leap_sigma must be 0 .no leap. or more"),
         ("sampling.leap_sigma=nan", "sampling.leap_sigma must be a finite number"),

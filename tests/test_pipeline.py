@@ -212,7 +212,7 @@ def test_unknown_settings_are_named(pipeline):
 
 OWN = {
     "solver": "dpm++",
-    "num_inference_steps": 4,
+    "num_inference_steps": 5,
     "spacing": "karras",
     "guidance_scale": 1.0,
     "leap_sigma": 0.35,
@@ -240,9 +240,16 @@ def test_a_checkpoint_says_how_it_is_sampled(stating, tmp_path):
     for loaded in (stating, theirs):
         assert settled(loaded) == OWN
         record = loaded(photo(), views=2)[1].record
-        assert (record.solver_steps, record.network_evaluations) == (4, 4)
+        assert (record.solver_steps, record.network_evaluations) == (5, 5)
     told = stating(photo(), views=2, guidance_scale=3.0)[1].record
-    assert told.network_evaluations == 8
+    assert told.network_evaluations == 10
+
+
+def test_fast_counts_the_steps_a_checkpoint_can_do_with(stating, pipeline):
+    for other, steps in ((stating, 4), (pipeline, 15)):
+        config = other.settled(load_config("fast"))
+        assert config.sampling.num_inference_steps == steps
+        assert other.settled(config) == config
 
 
 def test_a_checkpoint_that_states_nothing_is_sampled_as_balanced(pipeline):
@@ -252,7 +259,13 @@ def test_a_checkpoint_that_states_nothing_is_sampled_as_balanced(pipeline):
 
 
 def test_what_a_user_says_counts_more_than_the_checkpoint(stating):
-    assert settled(stating, "fast") == {**OWN, "num_inference_steps": 15}
+    assert settled(stating, "fast") == {**OWN, "num_inference_steps": 4}
+    assert settled(stating, "fast", "sampling.leap_sigma=0") == {
+        **OWN,
+        "leap_sigma": 0.0,
+        "num_inference_steps": 15,
+    }
+    assert settled(stating, "fast", "sampling.num_inference_steps=9")["num_inference_steps"] == 9
     ddim = {"solver": "ddim", "num_inference_steps": 50, "spacing": "timesteps", "leap_sigma": 0.0}
     assert settled(stating, "balanced") == {**OWN, **ddim}
     assert settled(stating, "reference")["guidance_scale"] == 3

@@ -76,6 +76,7 @@ def about(front: Front, checkpoint: Path) -> dict[str, Any]:
         "checkpoint": {"name": checkpoint.name, "sha256": checkpoint_hash(checkpoint)},
         "views": front.comparison.views,
         "base": front.comparison.base,
+        "names": list(settings),
         "machine": f"{processor()}, one thread, {versions}",
         "settings": settings,
     }

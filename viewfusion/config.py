@@ -29,8 +29,9 @@ class SamplingConfig:
     """The solver around the fused denoiser.
 
     Guidance acts from the noise level ``guidance_low`` to ``guidance_high``: timesteps as a share of all of
-    them, 0 clean and 1 pure noise. The network's deep features last for ``reuse_steps`` steps. None: what
-    suits the checkpoint, see :meth:`viewfusion.ViewFusionPipeline.settled`.
+    them, 0 clean and 1 pure noise. The network's deep features last for ``reuse_steps`` steps. Where
+    ``num_inference_steps`` is left open, it is ``leap_steps`` with a leap and ``plain_steps`` without. None:
+    what suits the checkpoint, see :meth:`viewfusion.ViewFusionPipeline.settled`.
     """
 
     solver: str | None = None
@@ -43,6 +44,8 @@ class SamplingConfig:
     guidance_low: float = 0.0
     guidance_high: float = 1.0
     reuse_steps: int = 1
+    plain_steps: int | None = None
+    leap_steps: int | None = None
 
 
 @dataclass
@@ -119,17 +122,19 @@ class Config:
         from viewfusion.solvers import DRAWS_ITS_OWN_NOISE, LEAPING, SOLVERS, SPACED, SPACINGS, can_leap
 
         sampling = self.sampling
-        solver, steps, spacing = sampling.solver, sampling.num_inference_steps, sampling.spacing
+        solver, spacing = sampling.solver, sampling.spacing
         if solver is not None:
             _choice("sampling.solver", solver, SOLVERS)
         if spacing is not None:
             _choice("sampling.spacing", spacing, SPACINGS)
-        if steps is not None:
-            # One step of the reference's timesteps would be none: it leaves the noisiest out.
-            least = 2 if solver == "ddim-reference" else 1
-            # DDIM's timesteps end at 1 and go up evenly; the network knows none past 999.
-            most = 999 if solver and solver.startswith("ddim") else 1000
-            _need(least <= steps <= most, "sampling.num_inference_steps", steps, f"{least} to {most}")
+        # One step of the reference's timesteps would be none: it leaves the noisiest out.
+        least = 2 if solver == "ddim-reference" else 1
+        # DDIM's timesteps end at 1 and go up evenly; the network knows none past 999.
+        most = 999 if solver and solver.startswith("ddim") else 1000
+        for name in ("num_inference_steps", "plain_steps", "leap_steps"):
+            asked, fewest = getattr(sampling, name), 2 if name == "leap_steps" else least
+            fits = asked is None or fewest <= asked <= most
+            _need(fits, f"sampling.{name}", asked, f"{fewest} to {most}")
         fits = spacing != "karras" or solver in (None, *SPACED)
         _need(fits, "sampling.spacing", spacing, f"timesteps with the solver {solver}")
         leap = sampling.leap_sigma or 0

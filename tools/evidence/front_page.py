@@ -66,7 +66,7 @@ def summary(state: Path) -> dict[str, Any]:
     objects = [json.loads(path.read_text(encoding="utf-8")) for path in files]
     if not objects:
         raise ViewFusionError(f"{state}: no finished object; run `measure` first")
-    settings = {name: _settled(about, name, objects) for name in about["settings"]}
+    settings = {name: _settled(about, name, objects) for name in about["names"]}
     best = pareto({name: (each["times_as_fast"], each["lpips_vgg"]) for name, each in settings.items()})
     for name, each in settings.items():
         each["on_the_front"] = name in best
@@ -116,7 +116,7 @@ def block(found: Mapping[str, Any], picture: str) -> str:
             number(each["adjacent_lpips_vgg"], 4),
             number(each["lpips_vgg_to_base"], 4),
         ]
-        for name, each in found["settings"].items()
+        for name, each in _in_order(found)
     ]
     checkpoint, names = found["checkpoint"], found["objects"]
     said = (
@@ -138,19 +138,24 @@ def block(found: Mapping[str, Any], picture: str) -> str:
     return f"![{found['name']}]({picture})\n\n{said}\n\n{table(heads, rows)}"
 
 
+def _in_order(found: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The settings as they are told; a file has them by the alphabet."""
+    return [(name, found["settings"][name]) for name in found["names"]]
+
+
 def _counts(rows: int, light: int) -> str:
     return f"{rows - light:,} + {light:,} light" if light else f"{rows:,}"
 
 
 def drawn(found: Mapping[str, Any]) -> Image.Image:
     """Speed across, and up what is lost: against the truth, and below that between neighbours."""
-    lines = list(dict.fromkeys(each["line"] for each in found["settings"].values()))
+    lines = list(dict.fromkeys(each["line"] for _, each in _in_order(found)))
     colours = dict(zip(lines, (*COLOURS, (190, 60, 120)), strict=False))
     charts = []
     for metric, title in (("lpips_vgg", "to the truth"), ("adjacent_lpips_vgg", "between neighbours")):
         made = []
         for line in lines:
-            mine = {name: each for name, each in found["settings"].items() if each["line"] == line}
+            mine = {name: each for name, each in _in_order(found) if each["line"] == line}
             points = [(each["times_as_fast"], each[metric]) for each in mine.values()]
             made.append(Line(line, points, colours[line], list(mine), joined=line in IN_ORDER))
         across = f"times as fast as {found['base']}"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 from viewfusion.errors import ViewFusionError, did_you_mean
 
 from .bench import PROCESS, Bench, Data, Scoring, opened
-from .imports import collector_at_rest
 
 if TYPE_CHECKING:
     from viewfusion.config import Config
@@ -123,12 +122,11 @@ def _swept(text: str) -> list[str]:
 
 
 def _loaded(network: Network) -> tuple[ViewFusionPipeline, dict[str, str]]:
-    with collector_at_rest():
-        from viewfusion.pipeline import ViewFusionPipeline
-        from viewfusion.zero123 import checkpoint_hash, find_checkpoint
+    from viewfusion.pipeline import ViewFusionPipeline
+    from viewfusion.zero123 import checkpoint_hash, find_checkpoint
 
-        path = find_checkpoint(network.checkpoint)
-        pipeline = ViewFusionPipeline.from_checkpoint(
-            network.checkpoint, network.model_config, "cpu", cast("Family | None", network.family)
-        )
+    path = find_checkpoint(network.checkpoint)
+    pipeline = ViewFusionPipeline.from_checkpoint(
+        network.checkpoint, network.model_config, "cpu", cast("Family | None", network.family)
+    )
     return pipeline, {"name": path.name, "sha256": checkpoint_hash(path)}

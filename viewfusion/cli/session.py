@@ -19,7 +19,6 @@ from viewfusion.preprocessing import Preparation, PreparedImage, prepare_steps
 
 from . import elevations
 from .batch import Failures
-from .imports import collector_at_rest
 from .orders import Order, whole_rounds
 from .photos import output_folders
 from .preparing import draw_preview, preparation_json, result_json
@@ -139,7 +138,7 @@ class Session:
         self.console, self.force, self._how = console, options.force, options.how
         self._at_once = options.parallel_views, options.parallel_objects
         self._how_json = preparation_json(options.how)
-        with console.status("loading the model"), collector_at_rest():
+        with console.status("loading the model"):
             from viewfusion.pipeline import ViewFusionPipeline
             from viewfusion.zero123 import checkpoint_hash, find_checkpoint
 
