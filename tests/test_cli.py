@@ -61,6 +61,7 @@ def test_plan_as_json(run):
     assert [target["azimuth_deg"] for target in plan["targets"]] == [45, -45, 90, -90, 135, -135, 180]
     assert plan["targets"][0] == {
         "order": 1,
+        "round": 1,
         "view": 1,
         "azimuth_deg": 45.0,
         "elevation_deg": 30.0,

@@ -14,7 +14,7 @@ from test_commands import pixels
 from test_fusion import SHAPE, conditions
 from test_pipeline import photo
 
-from viewfusion import Pose, ViewFusionError, ViewFusionPipeline, load_config, path_to
+from viewfusion import ViewFusionError, ViewFusionPipeline, load_config
 from viewfusion.cli.orders import whole_rounds
 from viewfusion.fusion import (
     VARIANTS,
@@ -122,6 +122,7 @@ def pipeline():
 
 QUICK = ["views=6", "sampling.num_inference_steps=2", "sampling.solver=ddim"]
 PAIRED = [*QUICK, "fusion.schedule=paired"]
+TURN = ["views=4", *PAIRED[1:]]
 
 
 class Steps:
@@ -174,12 +175,13 @@ def test_pairs_at_once_are_those_one_by_one(pipeline, one_by_one, monkeypatch):
             torch.testing.assert_close(latents[view][step], expected, atol=1e-5, rtol=1e-5)
     assert seen[:4] == [(0, 5, 1, 2), (1, 5, 1, 2), (0, 5, 2, 2), (1, 5, 2, 2)]
     assert [view.record.network_evaluations for view in views[1:]] == [4, 4, 6, 6, 12]
-    assert equal(turn(pipeline, PAIRED)[0], views)
+    first, second = (view.record.seconds for view in views[1:3])
+    assert first == pytest.approx(second, rel=0.5), "the same rows at the same time"
 
 
 def test_a_pair_is_continued_as_a_pair(pipeline):
     whole, _ = turn(pipeline, PAIRED)
-    for stop, kept in [(2, 1), (3, 3), (4, 3)]:
+    for stop, kept in [(3, 3), (4, 3)]:
         finished = {view.index: view.latents for view in whole[1:stop]}
         again, _ = turn(pipeline, PAIRED, finished=finished)
         assert equal(again, whole)
@@ -188,7 +190,7 @@ def test_a_pair_is_continued_as_a_pair(pipeline):
 
 def test_objects_at_once_are_those_one_by_one(pipeline):
     """Of other settings, too; one that is given up costs the others nothing."""
-    wanted = [(photo(0), PAIRED), (photo(1), [*QUICK, "seed=3"]), (photo(2), [*QUICK, "views=4"])]
+    wanted = [(photo(0), TURN), (photo(1), [*QUICK, "views=4", "seed=3"]), (photo(2), [*QUICK, "views=3"])]
 
     def making():
         configs = [load_config(overrides=overrides) for _, overrides in wanted]
@@ -203,26 +205,18 @@ def test_objects_at_once_are_those_one_by_one(pipeline):
         at_once[place].append(view)
         if place == 1 and len(at_once[1]) == 3:
             several[1].close()
-    assert [len(views) for views in at_once] == [6, 3, 4]
+    assert [len(views) for views in at_once] == [4, 3, 3]
     close(at_once[0], alone[0])
     close(at_once[1], alone[1][:3])
     close(at_once[2], alone[2])
 
 
-def test_seconds_are_shared_by_rows(pipeline):
-    views, _ = turn(pipeline, PAIRED)
-    first, second = (view.record.seconds for view in views[1:3])
-    assert first > 0
-    assert first == pytest.approx(second, rel=0.5), "the same rows at the same time"
-
-
 def test_a_callback_may_replace_the_latents_of_one_of_a_pair(pipeline):
     def callback(pipe, step, timestep, told):
-        return {"latents": torch.zeros_like(told["latents"])} if told["view"] == 5 and step == 1 else {}
+        return {"latents": torch.zeros_like(told["latents"])} if told["view"] == 3 and step == 1 else {}
 
-    config = load_config(overrides=PAIRED)
-    views = list(pipeline.iter_views(photo(), config.trajectory(), config, callback_on_step_end=callback))
-    assert [view.index for view in views if view.latents is not None and not view.latents.any()] == [5]
+    views = pipeline(photo(), config=load_config(overrides=TURN), callback_on_step_end=callback)
+    assert [view.index for view in views if view.latents is not None and not view.latents.any()] == [3]
 
 
 # Commands.
@@ -243,12 +237,10 @@ def test_rounds_are_kept_as_a_whole():
     assert whole_rounds([], []) == []
 
 
-TURN = ["views=4", "sampling.num_inference_steps=2", "sampling.solver=ddim", "fusion.schedule=paired"]
-
-
 @pytest.fixture
-def photos(tmp_path):
-    """Two good ones, and a broken one."""
+def photos(tmp_path, pipeline, monkeypatch):
+    """Two good ones, and a broken one; the model is loaded already."""
+    monkeypatch.setattr(ViewFusionPipeline, "from_checkpoint", lambda *_: pipeline)
     for hue, name in enumerate("ab"):
         Image.fromarray(photo(hue)).save(tmp_path / f"{name}.png")
     (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes()[:300])
@@ -272,42 +264,53 @@ def stopping_at(count, monkeypatch):
     monkeypatch.setattr(RunFolder, "add", stopping)
 
 
-def test_photos_at_once(run, tmp_path, photos, pipeline, monkeypatch):
-    """A broken one is named, views are those of photos alone, what is continued ends with the same bytes."""
-    command = ["generate-360", *photos, "--parallel-objects", 2, *TURN, "--out"]
-    code, _, err = run(*command, tmp_path / "whole")
+def test_photos_at_once(run, tmp_path, photos, pipeline):
+    """A broken one is named, and views are those of photos alone."""
+    code, _, err = run("generate-360", *photos, "--parallel-objects", 2, *TURN, "--out", tmp_path / "out")
     assert code == 1
     assert "1 of 3 photos failed; the others are in" in err
     assert "broken.png: " in err
     assert "a.png: view 1 at azimuth 90.0" in err
     config = load_config(overrides=TURN)
     for path in photos[:2]:
+        folder = tmp_path / "out" / path.stem
         for view in pipeline(path, config=config, parallel_views=1):
-            shows(tmp_path / f"whole/{path.stem}/views/{view.index:03d}.png", view)
-    # Of a the views 1 and 3 are kept, of b the first alone: both are made anew, with those of a beside them.
+            shows(folder / f"views/{view.index:03d}.png", view)
+        fingerprint = json.loads((folder / "manifest.json").read_text())["fingerprint"]
+        assert fingerprint["parallel_objects"] == 2, "a batch of another size rounds differently"
+        assert "parallel_views" not in fingerprint, "as many as the schedule foresees"
+
+
+def test_photos_at_once_stopped_and_continued_end_with_the_same_bytes(run, tmp_path, photos, monkeypatch):
+    """Of a two views were kept, of b the first alone: the second is made anew in both."""
+    command = ["generate-view", *photos[:2], "--azimuth-deg", 25, "--keep-path", "--parallel-objects", 2]
+    command += [*QUICK[1:], "--out"]
+    assert run(*command, tmp_path / "whole")[0] == 0
     with monkeypatch.context() as patched:
         stopping_at(3, patched)
         code, _, err = run(*command, tmp_path / "out")
     assert code == 130
     assert "goes on from them" in err
-    assert run(*command, tmp_path / "out")[0] == 1
+    added = []
+    add = RunFolder.add
+    monkeypatch.setattr(RunFolder, "add", lambda folder, view: added.append(view) or add(folder, view))
+    assert run(*command, tmp_path / "out")[0] == 0
+    assert [view.index for view in added if view.record] == [2, 2, 3, 3]
     for name in "ab":
         assert files_of(tmp_path / "out" / name) == files_of(tmp_path / "whole" / name)
-    fingerprint = json.loads((tmp_path / "out/a/manifest.json").read_text())["fingerprint"]
-    assert fingerprint["parallel_objects"] == 2, "a batch of another size rounds differently"
-    assert "parallel_views" not in fingerprint, "as many as the schedule foresees"
 
 
 def test_one_whose_folder_takes_no_more_leaves_the_others(run, tmp_path, photos, monkeypatch):
     add = RunFolder.add
 
     def full(folder, view):
-        if folder.path.name == "a" and view.index == 3:
+        if folder.path.name == "a" and view.index == 1:
             raise ViewFusionError("the disk is full")
         add(folder, view)
 
     monkeypatch.setattr(RunFolder, "add", full)
-    code, _, err = run("generate-360", *photos[:2], "--parallel-objects", 2, *TURN, "--out", tmp_path / "out")
+    options = ["--azimuth-deg", 15, "--parallel-objects", 2, *QUICK[1:], "--out", tmp_path / "out"]
+    code, _, err = run("generate-view", *photos[:2], *options)
     assert code == 1
     assert "error: the disk is full" in err
     assert "1 of 2 photos failed" in err
@@ -315,23 +318,16 @@ def test_one_whose_folder_takes_no_more_leaves_the_others(run, tmp_path, photos,
     assert not (tmp_path / "out/a/manifest.json").exists()
 
 
-def test_seeds_and_poses_at_once(run, tmp_path, photos, pipeline):
+def test_seeds_at_once(run, tmp_path, photos, pipeline):
     """They are runs of one photo, each of which remembers its own views."""
-    options = ["--parallel-objects", 3, *TURN[1:], "--out", tmp_path]
-    code, _, err = run("generate-360", photos[0], "--num-samples", 2, "--views", 3, *options)
+    options = ["--num-samples", 2, "--views", 3, "--parallel-objects", 3, *QUICK[1:], "--out", tmp_path]
+    code, _, err = run("generate-360", photos[0], *options)
     assert code == 0, err
-    config = load_config(overrides=[*TURN, "views=3"])
+    config = load_config(overrides=[*QUICK, "views=3"])
     for seed in (0, 1):
         for view in pipeline(photos[0], config=config, seed=seed):
             shows(tmp_path / f"a/seed-000{seed}/views/{view.index:03d}.png", view)
     assert (tmp_path / "a/samples.png").exists()
-    poses = tmp_path / "poses.csv"
-    poses.write_text("azimuth_deg\n15\n-25\n")
-    code, _, err = run("generate-view", photos[1], "--poses", poses, *options)
-    assert code == 0, err
-    for number, azimuth in enumerate([15, -25]):
-        path = path_to(Pose.from_degrees(0, 30, 1.5), Pose.from_degrees(azimuth, 30, 1.5))
-        shows(tmp_path / f"b/00{number}/view.png", pipeline(photos[1], path, config)[-1])
 
 
 @pytest.mark.parametrize(

@@ -371,6 +371,7 @@ def test_what_can_be_made_at_once():
     # One after another those do not see each other that lie more than 125 degrees apart.
     assert views(schedule(ring(6)), 2) == [(1,), (5, 2), (4,), (3,)]
     assert views(schedule(ring(5)), 2) == [(1, 4), (2,), (3,)]
+    assert [group for group in views(schedule(ring(16)), 2) if len(group) == 2] == [(3, 13), (4, 12), (5, 11)]
     pairs = [group for group in views(schedule(ring(36)), 2) if len(group) == 2]
     assert pairs == [(36 - k, k + 1) for k in range(6, 12)]  # -60 and 70 degrees, ... -110 and 120
     alone = schedule(ring(6), FusionRules(variant="zero123"))

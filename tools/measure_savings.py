@@ -1,13 +1,14 @@
 """What each exact saving inside the network saves of a step: time, operations, and the difference it makes.
 
-    python tools/measure_savings.py --json savings.json
-    python tools/measure_savings.py --full-size --rows 2 --rounds 4 --json full.json
+    python tools/measure_savings.py --threads 1 --rounds 25 --json savings.json
+    python tools/measure_savings.py --threads 1 --full-size --forms viewfusion --rows 2 --json full.json
 
 The forms of one UNet run by turns in one process, on the same inputs; ``plain`` is diffusers' own. ``saved``
 is the median over the rounds of 1 - time / plain's time of that round, with its quartiles; on a CPU the time
-is that which the process had, so that other work on the machine counts for little. ``operations_saved`` is
-exact: torch's count of floating point operations. ``difference`` is the largest there is from ``plain``,
-whose largest number stands beside it. ``--full-size`` takes a UNet of the released size with random weights.
+is that which the process had, so that other work on the machine counts for less. ``share`` is the part of a
+plain step's time that its parts take which the form leaves out or shares: steadier, and a bound. The count of
+``operations`` is torch's, which on a CPU leaves out attention's two products. ``difference`` is the largest
+there is from ``plain``. ``--full-size`` takes a UNet of the released size with random weights.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
@@ -95,6 +96,14 @@ FORMS: dict[str, Any] = {
 }
 """The last is what a run uses."""
 
+PARTS = {
+    "cross-attention": ("norm2", "attn2"),
+    "first layer": ("conv_in",),
+    "time embedding": ("time_proj", "time_embedding", "time_emb_proj"),
+}
+"""What of the plain UNet each concerns, by the last word of a part's dotted name; of the ``norm2`` those of
+transformer blocks, not of residual ones."""
+
 
 def full_size_unet() -> Any:
     """A UNet of the released size, 860 M random weights."""
@@ -104,9 +113,11 @@ def full_size_unet() -> Any:
 
 
 @torch.inference_mode()
-def measure(unet: Any, rows: int, rounds: int, device: str = "cpu") -> dict[str, dict[str, float]]:
-    """By form: ``seconds``, ``saved`` with its quartiles, ``operations``, ``difference``, ``largest``."""
-    calls = steps(unet, rows, device)
+def measure(
+    unet: Any, rows: int, rounds: int, device: str = "cpu", forms: Sequence[str] = tuple(FORMS)
+) -> dict[str, dict[str, float]]:
+    """By form: seconds, what is saved with quartiles, share, operations, difference, largest number."""
+    calls = {name: call for name, call in steps(unet, rows, device).items() if name in ("plain", *forms)}
     results: dict[str, dict[str, float]] = {}
     outputs: dict[str, torch.Tensor] = {}
     for name, call in calls.items():
@@ -122,12 +133,43 @@ def measure(unet: Any, rows: int, rounds: int, device: str = "cpu") -> dict[str,
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             times[name].append(seconds(calls[name], device))
+    parts = shares(unet, calls["plain"], rounds, device)
     for name, result in results.items():
         saved = [1 - own / plain for own, plain in zip(times[name], times["plain"], strict=True)]
         low, middle, high = quantiles(saved, n=4, method="inclusive")
         result |= {"seconds": median(times[name]), "saved": middle, "saved_low": low, "saved_high": high}
         result["operations_saved"] = 1 - result["operations"] / results["plain"]["operations"]
+        result["share"] = parts.get(name, 0.0)
     return results
+
+
+def shares(unet: Any, call: Callable[[], Any], rounds: int, device: str) -> dict[str, float]:
+    """By form: the part of a plain step's time that is spent in what it concerns, median of ``rounds``."""
+    blocks = transformer_blocks(unet)
+    within: dict[str, float] = {}
+    hooks = []
+    for name, module in unet.named_modules():
+        block, _, last = name.rpartition(".")
+        form = next((form for form, parts in PARTS.items() if last in parts), None)
+        if form and (last != "norm2" or block in blocks):
+
+            def entered(*_: Any, form: str = form) -> None:
+                within[form] = within.get(form, 0.0) - now(device)
+
+            def left(*_: Any, form: str = form) -> None:
+                within[form] += now(device)
+
+            hooks += [module.register_forward_pre_hook(entered), module.register_forward_hook(left)]
+    seen: dict[str, list[float]] = {form: [] for form in PARTS}
+    for _ in range(rounds):
+        within.clear()
+        whole = seconds(call, device)
+        for form in PARTS:
+            seen[form].append(within[form] / whole)
+    for hook in hooks:
+        hook.remove()
+    found = {form: median(each) for form, each in seen.items()}
+    return {**found, "viewfusion": found["cross-attention"] + found["first layer"]}
 
 
 def steps(unet: Any, rows: int, device: str) -> dict[str, Callable[[], torch.Tensor]]:
@@ -150,32 +192,31 @@ def steps(unet: Any, rows: int, device: str) -> dict[str, Callable[[], torch.Ten
 
 
 def seconds(call: Callable[[], Any], device: str) -> float:
-    """Of the process on a CPU, of the clock on anything else."""
-    if device == "cpu":
-        started = time.process_time()
-        call()
-        return time.process_time() - started
-    wait = getattr(torch, device).synchronize
-    wait()
-    started = time.perf_counter()
+    """What ``call`` takes."""
+    started = now(device)
     call()
-    wait()
-    return time.perf_counter() - started
+    return now(device) - started
+
+
+def now(device: str) -> float:
+    """Seconds of this process on a CPU, of the clock on anything else once its work is done."""
+    if device == "cpu":
+        return time.process_time()
+    getattr(torch, device).synchronize()
+    return time.perf_counter()
 
 
 def table(measured: dict[int, dict[str, dict[str, float]]]) -> str:
     """Markdown: a line for each form and number of rows."""
-    lines = [
-        "| rows | form | s | time saved | operations saved | difference |",
-        "| ---: | --- | " + "---: | " * 4,
-    ]
+    titles = ("rows", "form", "s", "time saved", "time in its parts", "operations saved", "difference")
+    lines = [titles, ("---:", "---", *["---:"] * 5)]
     for rows, forms in measured.items():
         for name, told in forms.items():
             spread = f"{told['saved']:.1%} ({told['saved_low']:.1%} to {told['saved_high']:.1%})"
+            parts, saved = f"{told['share']:.2%}", f"{told['operations_saved']:.2%}"
             difference = f"{told['difference']:.1e} of {told['largest']:.1f}"
-            numbers = [f"{told['seconds']:.4g}", spread, f"{told['operations_saved']:.2%}", difference]
-            lines.append(f"| {rows} | {name} | {' | '.join(numbers)} |")
-    return "\n".join(line.strip() for line in lines)
+            lines.append((str(rows), name, f"{told['seconds']:.4g}", spread, parts, saved, difference))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> None:
@@ -183,15 +224,16 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="zero123-nano")
     parser.add_argument("--full-size", action="store_true", help="random weights in place of a checkpoint")
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 5, 9, 14], help="of a network call")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=1, help="of a CPU")
+    parser.add_argument("--rounds", type=int, default=15, help="at least 2")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="beside plain")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of a CPU")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     unet = full_size_unet() if args.full_size else load_zero123(find_checkpoint(args.checkpoint)).unet
     unet = unet.eval().to(args.device)
-    measured = {rows: measure(unet, rows, args.rounds, args.device) for rows in args.rows}
+    measured = {rows: measure(unet, rows, args.rounds, args.device, args.forms) for rows in args.rows}
     print(table(measured))
     if args.json:
         told = {

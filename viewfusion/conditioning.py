@@ -33,8 +33,8 @@ class ReferenceMemory:
 
     def copy(self) -> ReferenceMemory:
         """One that knows what this one does and goes on by itself: runs that go on at once need one each."""
-        known = {name: dict(getattr(self, name)) for name in ("_views", "_encoded", "_stems")}
-        return replace(self, **known)
+        views, encoded, stems = dict(self._views), dict(self._encoded), dict(self._stems)
+        return replace(self, _views=views, _encoded=encoded, _stems=stems)
 
     def add(self, index: int, pose: Pose, pixels: torch.Tensor) -> None:
         """Remember a view: ``pixels`` (1, 3, H, W) in [-1, 1]."""

@@ -244,7 +244,8 @@ class ViewFusionPipeline:
         Args:
             several: from :meth:`making`; no two with one memory.
         """
-        asking, predicted = together(several), None
+        asking = together(several)
+        predicted: Any = None
         while True:
             try:
                 said = asking.send(predicted)

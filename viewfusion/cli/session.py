@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,9 +28,11 @@ from .wanted import Wanted
 
 if TYPE_CHECKING:
     from PIL import Image
+    from rich.progress import Progress
 
     from viewfusion.conditioning import ReferenceMemory
     from viewfusion.config import Config
+    from viewfusion.fusion import Target
     from viewfusion.geometry import Family
     from viewfusion.outputs import RunFolder
     from viewfusion.preprocessing.elevation import ElevationEstimate
@@ -117,14 +119,21 @@ class _Run:
 
     Args:
         order: its configuration settled.
+        rounds: its targets, those made at once together.
         views: there so far, by index.
         error: why there are no more.
     """
 
     order: Order
     folder: RunFolder
+    rounds: list[tuple[Target, ...]]
     views: dict[int, View] = field(default_factory=dict)
     error: ViewFusionError | None = None
+
+    def shown(self, console: Console, bar: Progress, finished: Collection[int], named: bool) -> SpinProgress:
+        order, targets = self.order, [target for group in self.rounds for target in group]
+        variant = order.wanted.config.fusion.variant
+        return SpinProgress(console, order.name or order.photo.name, targets, finished, variant, bar, named)
 
 
 class Session:
@@ -200,6 +209,7 @@ class Session:
 
     def _begun(self, order: Order, held: ExitStack) -> list[_Run]:
         """The run of ``order``, whose folder is ``held``; none if there is nothing to do."""
+        from viewfusion.fusion import groups, schedule
         from viewfusion.outputs import RunFolder
 
         order = replace(
@@ -215,43 +225,35 @@ class Session:
         folder.write_input(order.photo.prepared.rgba, order.photo.preview)
         if estimate := elevations.report(order.wanted):
             folder.write_elevation(*estimate)
-        return [_Run(order, folder)]
+        config = order.wanted.config
+        targets = schedule(order.wanted.trajectory, config.rules())
+        return [_Run(order, folder, groups(targets, self._at_once[0] or config.parallel_views))]
 
     def _add_views(self, runs: Sequence[_Run]) -> None:
         """All of each run's: finished ones and the others, made now, each of which it keeps at once.
 
         A run whose folder takes no more ends there, and the others go on.
         """
-        from viewfusion.fusion import groups, schedule
-
-        configs = [run.order.wanted.config for run in runs]
-        targets = [
-            schedule(run.order.wanted.trajectory, config.rules())
-            for run, config in zip(runs, configs, strict=True)
-        ]
-        at_once = [self._at_once[0] or config.parallel_views for config in configs]
-        rounds = [groups(each, most) for each, most in zip(targets, at_once, strict=True)]
-        finished = whole_rounds(rounds, [run.folder.finished_latents() for run in runs])
-        alone = len(runs) == 1
+        several = len(runs) > 1
+        kept = whole_rounds([run.rounds for run in runs], [run.folder.finished_latents() for run in runs])
         with spin_bar(self.console) as bar:
-            shown, making = [], []
-            for place, run in enumerate(runs):
-                photo, name = run.order.photo, run.order.name or run.order.photo.name
-                variant = configs[place].fusion.variant
-                shown.append(
-                    SpinProgress(self.console, name, targets[place], finished[place], variant, bar, not alone)
+            shown = [
+                run.shown(self.console, bar, finished, several)
+                for run, finished in zip(runs, kept, strict=True)
+            ]
+            making = [
+                self.pipeline.making(
+                    run.order.photo.prepared,
+                    run.order.wanted.trajectory,
+                    run.order.wanted.config,
+                    finished=finished,
+                    # A memory is of one run at a time.
+                    memory=run.order.photo.memory.copy() if several else run.order.photo.memory,
+                    on_step=spin.on_step,
+                    parallel_views=self._at_once[0],
                 )
-                making.append(
-                    self.pipeline.making(
-                        photo.prepared,
-                        run.order.wanted.trajectory,
-                        configs[place],
-                        finished=finished[place],
-                        memory=photo.memory if alone else photo.memory.copy(),
-                        on_step=shown[place].on_step,
-                        parallel_views=at_once[place],
-                    )
-                )
+                for run, finished, spin in zip(runs, kept, shown, strict=True)
+            ]
             for place, view in self.pipeline.iter_together(making):
                 try:
                     runs[place].folder.add(view)

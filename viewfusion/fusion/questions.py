@@ -8,16 +8,13 @@ be under way at once, each with its own solver, noise and references.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
-if TYPE_CHECKING:
-    from .denoiser import Rows
-
 T = TypeVar("T")
 
-Asking = Generator[Any, "torch.Tensor | None", T]
+Asking = Generator[Any, torch.Tensor, T]
 """Yields questions, is sent predictions, ends with a T."""
 
 
@@ -27,17 +24,17 @@ class Question(NamedTuple):
     Args:
         latents: (N, 4, h, w) noisy, or (1, 4, h, w) where all rows share them.
         timestep: one for all rows, or (N,).
-        rows: what the network is told, N rows.
+        rows: what the network is told, N rows; see :class:`~.denoiser.Rows`.
     """
 
     latents: torch.Tensor
     timestep: int | torch.Tensor
-    rows: Rows
+    rows: Any
 
 
 def answered(asking: Asking[T], answer: Callable[..., torch.Tensor]) -> T:
     """What ``asking`` ends with, each of its questions answered by ``answer(*question)``."""
-    predicted = None
+    predicted: Any = None  # a generator begins with that
     while True:
         try:
             question = asking.send(predicted)
@@ -53,7 +50,7 @@ def together(several: Sequence[Asking[T]]) -> Asking[list[T | None]]:
     with; None for one that was closed on the way, which costs the others nothing.
     """
     results: list[T | None] = [None] * len(several)
-    answers: dict[int, torch.Tensor | None] = dict.fromkeys(range(len(several)))
+    answers: dict[int, Any] = dict.fromkeys(range(len(several)))
     while answers:
         questions: dict[int, Question] = {}
         for place, answer in answers.items():
@@ -68,7 +65,6 @@ def together(several: Sequence[Asking[T]]) -> Asking[list[T | None]]:
         answers = {}
         if questions:
             predicted = yield joined(list(questions.values()))
-            assert predicted is not None
             sizes = [len(question.rows) for question in questions.values()]
             answers = dict(zip(questions, predicted.split(sizes), strict=True))
     return results
