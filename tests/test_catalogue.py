@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import http.server
+import json
 import os
 import re
 import subprocess
@@ -182,6 +183,88 @@ def test_a_hash_is_remembered_until_the_file_changes(tmp_path):
     assert hashes._hash_of.cache_info().hits == 1
     file.write_bytes(b"abcd")
     assert hashes.file_hash(file) == hashlib.sha256(b"abcd").hexdigest()
+
+
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    """A file whose hash is kept on disk, and the list of files that were read."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(hashes, "_KEPT_FROM", 3)
+    monkeypatch.setattr(hashes, "_SETTLED", 0.0)
+    read, digest = [], hashes._digest
+    monkeypatch.setattr(hashes, "_digest", lambda path: read.append(path.name) or digest(path))
+    file = tmp_path / "large"
+    file.write_bytes(b"abc")
+    time.sleep(0.02)  # the file system's clock ticks every few milliseconds
+    return file, read
+
+
+def another_process_hashes(file, **options):
+    hashes._hash_of.cache_clear()
+    return hashes.file_hash(file, **options)
+
+
+def test_the_hash_of_a_large_file_is_kept_on_disk(large):
+    file, read = large
+    abc = hashlib.sha256(b"abc").hexdigest()
+    assert [another_process_hashes(file) for _ in range(3)] == [abc] * 3
+    assert read == ["large"]
+    assert another_process_hashes(file, fresh=True) == abc
+    assert read == ["large", "large"]
+    (file.parent / "small").write_bytes(b"ab")
+    assert [another_process_hashes(file.parent / "small") for _ in range(2)] == [hash_of(b"ab")] * 2
+    assert read[2:] == ["small", "small"]
+
+
+def hash_of(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_a_kept_hash_is_forgotten_with_the_file_however_alike_it_looks(large):
+    file, _ = large
+    before = file.stat()
+    another_process_hashes(file)
+    file.write_bytes(b"xyz")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # same size, same time
+    assert another_process_hashes(file) == hash_of(b"xyz")
+    other = file.with_name("other")
+    other.write_bytes(b"123")
+    other.replace(file)  # another file under the name
+    assert another_process_hashes(file) == hash_of(b"123")
+
+
+def test_a_file_that_just_changed_is_not_trusted_to_stay(large, monkeypatch):
+    file, read = large
+    monkeypatch.setattr(hashes, "_SETTLED", 60.0)
+    assert another_process_hashes(file) == another_process_hashes(file)
+    assert read == ["large", "large"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[1]",
+        '{"PATH": 3}',
+        '{"PATH": [3, 1, 1, 1, "abc"]}',
+        "[" * 5000,
+        '{"PATH": [true, 1, 1, 1, "' + "0" * 64,
+    ],
+)
+def test_what_is_kept_may_be_anything(large, content):
+    file, _ = large
+    kept = file.parent / "cache/viewfusion/hashes.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(content.replace("PATH", str(file)))
+    assert another_process_hashes(file) == hash_of(b"abc")
+    assert [*json.loads(kept.read_text())] == [str(file)]
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(large, monkeypatch):
+    file, _ = large
+    (file.parent / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(file.parent / "file"))
+    assert another_process_hashes(file) == hash_of(b"abc")
 
 
 # --- fetching from a real server --------------------------------------------------------------------

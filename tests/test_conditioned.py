@@ -371,3 +371,62 @@ def test_rows_are_indexed_joined_and_mixed():
     assert numbers(Conditioned.cat([rows[1:], rows[:1]])) == ([1, 2, 0], [10, 20, 0])
     weights = torch.tensor([[1.0, 0, 0], [0, 0.25, 0.75]])
     assert numbers(rows.mixed(weights)) == ([0, 1.75], [0, 17.5])
+
+
+# Deep features that last for several steps
+
+
+@pytest.fixture(scope="module")
+def nano():
+    return load_zero123("zero123-nano")
+
+
+def asked(model, rows, seed, timestep):
+    latents = torch.randn((1, *model.latent_shape), generator=torch.Generator().manual_seed(seed))
+    with torch.inference_mode():
+        return model.predict(latents, timestep, rows)
+
+
+def some_rows(model, count=3):
+    generator = torch.Generator().manual_seed(count)
+    tokens = torch.randn((count, 1, model.unet.config.cross_attention_dim), generator=generator)
+    with torch.inference_mode():
+        return model.condition(tokens, torch.randn((count, *model.latent_shape), generator=generator))
+
+
+def test_on_kept_features_a_row_is_what_it_was_and_costs_the_top_level(nano):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    rows = some_rows(nano)
+    plain, other = asked(nano, rows, 0, 500), asked(nano, rows, 1, 400)
+    kept = rows.keeping()
+    costs = []
+    for told in (kept.lightly(), kept.lightly()):  # of the first nothing is kept yet, so that it is whole
+        with FlopCounterMode(display=False) as counter:
+            assert torch.equal(asked(nano, told, 0, 500), plain)
+        costs.append(counter.get_total_flops())
+    assert costs[1] < 0.4 * costs[0]
+    mixed = asked(nano, kept.lightly(), 1, 400)
+    assert not torch.allclose(mixed, plain, atol=1e-3)
+    assert not torch.allclose(mixed, other, atol=1e-3)
+    assert torch.equal(asked(nano, kept, 1, 400), other)
+    assert torch.equal(asked(nano, kept.lightly(), 1, 400), other)
+    assert torch.equal(asked(nano, rows, 0, 500), plain), "others do not notice"
+
+
+def test_kept_features_go_with_their_rows(nano):
+    """In chunks, in another order, and beside rows of which nothing is kept."""
+    kept, fresh = some_rows(nano).keeping(), some_rows(nano, 2).keeping()
+    whole = asked(nano, kept, 0, 500)
+    order = [2, 0, 1]
+    again = asked(nano, kept.lightly()[order], 0, 500)
+    torch.testing.assert_close(again, whole[order], atol=1e-5, rtol=1e-5)
+    chunks = [asked(nano, kept.lightly()[part], 0, 500) for part in (slice(0, 1), slice(1, 3))]
+    torch.testing.assert_close(torch.cat(chunks), whole, atol=1e-5, rtol=1e-5)
+    # One of several goes through the deep levels, so all do.
+    several = kept.cat([kept.lightly(), fresh.lightly()])
+    expected = torch.cat([asked(nano, each, 1, 300) for each in (some_rows(nano), some_rows(nano, 2))])
+    torch.testing.assert_close(asked(nano, several, 1, 300), expected, atol=1e-5, rtol=1e-5)
+    assert all(each.features is not None for each in fresh.kept)
+    assert not kept.cat([kept, some_rows(nano, 2)]).kept
+    assert not kept.cat([kept, kept.lightly()]).light

@@ -47,7 +47,7 @@ def test_every_preset_is_a_file_and_every_file_a_preset():
 
 def test_without_a_preset_nothing_is_chosen():
     assert load_config() == Config()
-    assert set(vars(load_config().sampling).values()) == {None, 1.0, "shared"}
+    assert set(vars(load_config().sampling).values()) == {None, 0.0, 1.0, "shared"}
 
 
 def test_balanced_is_zero123s_own_sampler():
@@ -58,11 +58,13 @@ def test_balanced_is_zero123s_own_sampler():
     }
 
 
-def test_fast_departs_in_the_solver():
+def test_fast_departs_in_the_solver_and_in_what_it_looks_at():
     assert departures(load_config("fast")) == {
         "sampling.solver": "dpm++",
-        "sampling.num_inference_steps": 15,
         "sampling.spacing": "karras",
+        "sampling.plain_steps": 15,
+        "sampling.leap_steps": 4,
+        "fusion.max_references": 8,
     }
 
 
@@ -80,8 +82,8 @@ def test_reference_departs_where_the_released_code_does():
 
 def test_the_defaults_are_the_methods():
     assert Config().rules() == FusionRules()
-    fusion = FusionConfig(90.0, 0.2, 0.7, "pi", "stochastic")
-    assert Config(fusion=fusion).rules() == FusionRules(math.pi / 2, 0.2, 0.7, "pi", "stochastic")
+    fusion = FusionConfig(90.0, 0.2, 0.7, "pi", "stochastic", 0.01, 9)
+    assert Config(fusion=fusion).rules() == FusionRules(math.pi / 2, 0.2, 0.7, "pi", "stochastic", 0.01, 9)
 
 
 def test_a_config_is_json():
@@ -133,6 +135,7 @@ def test_unknown_keys_are_refused_with_the_nearest_known_one(override, words):
     [
         ("views=many", "views"),
         ("views=2.5", "views"),
+        ("fusion.max_references=2.5", "max_references"),
         ("views=true", "views"),
         ("views=", "views must be a number"),
         ("views=null", "views must be a number"),
@@ -172,11 +175,22 @@ def test_values_of_another_type_are_refused(override, words):
         ("radius=inf", "radius must be a finite number"),
         ("sampling.num_inference_steps=0", "num_inference_steps must be 1 to 999"),
         ("sampling.num_inference_steps=1000", "num_inference_steps must be 1 to 999"),
+        ("sampling.plain_steps=0", "sampling.plain_steps must be 1 to 999"),
+        ("sampling.leap_steps=1", "sampling.leap_steps must be 2 to 999"),
         ("sampling.guidance_scale=nan", "sampling.guidance_scale must be a finite number"),
         ("sampling.leap_sigma=-1", "sampling.leap_sigma must be 0 .no leap. or more"),
         ("sampling.leap_sigma=nan", "sampling.leap_sigma must be a finite number"),
         ("sampling.leap_sigma=0.3", "leap_sigma must be 0, or spacing karras with one of dpm"),
         ("sampling.eta=-0.1", "sampling.eta must be 0 or more"),
+        ("sampling.guidance_low=-0.1", "sampling.guidance_low must be 0 .clean. to 1 .pure noise., got -0.1"),
+        ("sampling.guidance_low=nan", "sampling.guidance_low must be a finite number"),
+        ("sampling.guidance_high=1.5", "sampling.guidance_high must be from guidance_low, 0, to 1, got 1.5"),
+        ("sampling.guidance_low=1.1", "sampling.guidance_low must be 0"),
+        ("sampling.reuse_steps=0", "sampling.reuse_steps must be 1 or more"),
+        ("fusion.min_weight=-0.1", "fusion.min_weight must be 0 to less than 1"),
+        ("fusion.min_weight=1", "fusion.min_weight must be 0 to less than 1"),
+        ("fusion.min_weight=nan", "fusion.min_weight must be a finite number"),
+        ("fusion.max_references=0", "fusion.max_references must be 1 or more"),
         ("sampling.solver=dimm", "sampling.solver must be one of .* got 'dimm'; did you mean 'ddim'"),
         ("sampling.noise=none", "sampling.noise must be one of shared, independent"),
         ("fusion.window_deg=0", "fusion.window_deg must be more than 0"),
@@ -193,6 +207,16 @@ def test_values_of_another_type_are_refused(override, words):
 def test_impossible_values_are_refused(override, words):
     with pytest.raises(ViewFusionError, match=words):
         load_config("balanced", [override])
+
+
+def test_what_is_drawn_for_a_step_is_not_reused():
+    with pytest.raises(ViewFusionError, match="reuse_steps must be 1 with the variant stochastic, got 2"):
+        load_config("balanced", ["sampling.reuse_steps=2", "fusion.variant=stochastic"])
+
+
+def test_guidance_ends_above_where_it_begins():
+    with pytest.raises(ViewFusionError, match=r"guidance_high must be from guidance_low, 0.5, to 1, got 0.4"):
+        load_config("balanced", ["sampling.guidance_low=0.5", "sampling.guidance_high=0.4"])
 
 
 @pytest.mark.parametrize("override", ["views=2", "views=1000", "elevation_deg=-90", "sampling.eta=0"])

@@ -116,7 +116,7 @@ def test_independent_views_do_not_depend_on_each_other(pipeline):
 
 def test_costs_are_those_of_the_method():
     # Of a ring of 8, in the order +1 -1 +2 -2 +3 -3 4: 1, 2, 2, 2, 3, 4 and 5 references within 125 degrees.
-    config = load_config("fast", ["views=8", "sampling.guidance_scale=3"])
+    config = load_config("fast", ["views=8", "sampling.guidance_scale=3", "sampling.num_inference_steps=15"])
     assert rows_a_step(config) == 1 + 2 + 2 + 2 + 3 + 4 + 5 + 7
     assert rows_a_step(alone(config)) == 14
     assert rows_a_step(changed(config, guidance_scale=1.0)) == 19
@@ -128,7 +128,7 @@ def test_costs_are_those_of_the_method():
 @pytest.mark.parametrize("name", STUDIES)
 def test_systems_differ_in_what_their_study_asks_and_fit_a_file(name):
     study: Study = STUDIES[name]
-    systems = study.systems(load_config("fast", [f"views={study.views}"]))
+    systems = study.systems(load_config("fast", [f"views={study.views}", "sampling.num_inference_steps=15"]))
     assert len({repr(config) for config in systems.values()}) == len(systems) > 1
     assert {(config.views, config.seed) for config in systems.values()} == {(study.views, 0)}
     assert not any(set(system) & set("/\\: ") for system in systems)
@@ -316,7 +316,7 @@ def test_no_block_of_the_projects_pages_is_empty(name):
 
 def test_all_pages_with_blocks_are_known():
     pages = {page.name for page in DOCS.glob("*.md") if "<!-- figures: " in page.read_text("utf-8")}
-    assert pages == {"elevation.md", "nano.md", "preprocessing.md"}
+    assert pages == {"elevation.md", "fast.md", "nano.md", "preprocessing.md"}
 
 
 def test_the_projects_page_is_filled_with_what_was_measured(bench, tmp_path):

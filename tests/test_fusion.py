@@ -70,6 +70,38 @@ def test_sharing_the_unconditional_branch_equals_guiding_each_reference(schedule
     torch.testing.assert_close(FusedDenoiser(bent, told, scale)(latents, 7), expected, atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("timestep", "scale", "rows"), [(199, 1, 3), (200, 3, 4), (400, 3, 4), (600, 3, 4), (601, 1, 3)]
+)
+def test_outside_its_interval_there_is_no_guidance_and_no_unconditional_row(timestep, scale, rows):
+    told, latents = conditions(3), torch.randn(1, *SHAPE)
+    denoiser = FusedDenoiser(bent, told, 3.0, guided=(200, 600))
+    expected = FusedDenoiser(bent, told, scale)(latents, timestep)
+    assert torch.equal(denoiser(latents, torch.tensor(timestep)), expected)
+    assert denoiser.evaluations == rows
+
+
+def test_every_so_many_th_step_goes_through_the_deep_levels():
+    lights, told = [], conditions(2)
+
+    def noting(latents, timestep, rows):
+        lights.append((rows.light, len(rows)))
+        return bent(latents, timestep, rows)
+
+    denoiser = FusedDenoiser(noting, told, 3.0, guided=(0, 500), reuse_steps=3)
+    for timestep in (900, 800, 700, 600, 500, 400, 300, 200):
+        denoiser(torch.zeros(1, *SHAPE), timestep)
+    # At 500 guidance begins, and nothing is known of the unconditional row; so is it at 400.
+    whole_and_light = [False, True, True, False, False, True, False, True]
+    assert [light for light, _ in lights] == whole_and_light
+    assert [rows for _, rows in lights] == [2, 2, 2, 2, 3, 3, 3, 3]
+    assert (denoiser.evaluations, denoiser.light_evaluations) == (20, 2 + 2 + 3 + 3)
+    plain = FusedDenoiser(noting, told, 3.0)
+    plain(torch.zeros(1, *SHAPE), 900)
+    assert lights[-1] == (False, 3)
+    assert plain.rows.kept == ()
+
+
 @pytest.mark.parametrize("solver", [name for name in SOLVERS if name not in STOCHASTIC])
 def test_fusing_before_a_step_equals_fusing_after_it(solver, scheduler_config):
     """Identity 2: a solver step is affine in the predicted noise. Two steps, so multistep solvers count."""

@@ -74,6 +74,50 @@ def test_a_spin_costs_what_the_method_says(pipeline):
     assert rows["decoder"] == 5
 
 
+@pytest.mark.parametrize(
+    ("variant", "guided", "unguided"),
+    [("viewfusion", 8, 5), ("stochastic", 6, 3), ("averaged-conditions", 6, 3), ("averaged-outputs", 10, 5)],
+)
+def test_a_limited_interval_of_guidance_costs_what_it_says(pipeline, variant, guided, unguided):
+    """Four steps at timesteps 751, 501, 251 and 1: two of them lie between 0.2 and 0.6 of 1000.
+
+    The three targets of a ring of 4 have 1, 1 and 3 references, so N + 1 is 8 in all, and N is 5.
+    """
+    limits = ["sampling.guidance_low=0.2", "sampling.guidance_high=0.6"]
+    config = load_config(
+        "balanced", [*limits, "sampling.num_inference_steps=4", "views=4", f"fusion.variant={variant}"]
+    )
+    with counted(pipeline.model) as rows:
+        views = pipeline(photo(), config=config)
+    told = sum(view.record.network_evaluations for view in views if view.record)
+    assert rows["unet"] == told == 2 * guided + 2 * unguided
+
+
+@pytest.mark.parametrize("variant", ["viewfusion", "averaged-conditions", "averaged-outputs"])
+def test_features_that_last_two_steps(pipeline, variant):
+    """Of five steps two are light: their rows go through the top level alone."""
+    config = load_config(overrides=["sampling.num_inference_steps=5", "views=3", f"fusion.variant={variant}"])
+    rows = {"top": 0, "deep": 0}
+
+    def count(name):
+        return lambda block, args, kwargs: rows.update({name: rows[name] + len(kwargs["hidden_states"])})
+
+    unet = pipeline.model.unet
+    hooks = [
+        unet.down_blocks[0].register_forward_pre_hook(count("top"), with_kwargs=True),
+        unet.up_blocks[0].register_forward_pre_hook(count("deep"), with_kwargs=True),
+    ]
+    made = pipeline(photo(), config=config, reuse_steps=2)
+    for hook in hooks:
+        hook.remove()
+    records = [view.record for view in made if view.record]
+    assert sum(record.network_evaluations for record in records) == rows["top"]
+    assert sum(record.light_evaluations for record in records) == rows["top"] - rows["deep"]
+    assert rows["deep"] * 5 == rows["top"] * 3
+    whole = pipeline(photo(), config=config)
+    assert 0 < (made.images - whole.images).abs().max() < 2
+
+
 def test_views_come_in_output_order_and_the_first_is_the_input(pipeline):
     config = load_config(overrides=[*QUICK, "views=4"])
     views = pipeline(photo(), config=config)
@@ -168,7 +212,7 @@ def test_unknown_settings_are_named(pipeline):
 
 OWN = {
     "solver": "dpm++",
-    "num_inference_steps": 4,
+    "num_inference_steps": 5,
     "spacing": "karras",
     "guidance_scale": 1.0,
     "leap_sigma": 0.35,
@@ -196,9 +240,16 @@ def test_a_checkpoint_says_how_it_is_sampled(stating, tmp_path):
     for loaded in (stating, theirs):
         assert settled(loaded) == OWN
         record = loaded(photo(), views=2)[1].record
-        assert (record.solver_steps, record.network_evaluations) == (4, 4)
+        assert (record.solver_steps, record.network_evaluations) == (5, 5)
     told = stating(photo(), views=2, guidance_scale=3.0)[1].record
-    assert told.network_evaluations == 8
+    assert told.network_evaluations == 10
+
+
+def test_fast_counts_the_steps_a_checkpoint_can_do_with(stating, pipeline):
+    for other, steps in ((stating, 4), (pipeline, 15)):
+        config = other.settled(load_config("fast"))
+        assert config.sampling.num_inference_steps == steps
+        assert other.settled(config) == config
 
 
 def test_a_checkpoint_that_states_nothing_is_sampled_as_balanced(pipeline):
@@ -208,7 +259,13 @@ def test_a_checkpoint_that_states_nothing_is_sampled_as_balanced(pipeline):
 
 
 def test_what_a_user_says_counts_more_than_the_checkpoint(stating):
-    assert settled(stating, "fast") == {**OWN, "num_inference_steps": 15}
+    assert settled(stating, "fast") == {**OWN, "num_inference_steps": 4}
+    assert settled(stating, "fast", "sampling.leap_sigma=0") == {
+        **OWN,
+        "leap_sigma": 0.0,
+        "num_inference_steps": 15,
+    }
+    assert settled(stating, "fast", "sampling.num_inference_steps=9")["num_inference_steps"] == 9
     ddim = {"solver": "ddim", "num_inference_steps": 50, "spacing": "timesteps", "leap_sigma": 0.0}
     assert settled(stating, "balanced") == {**OWN, **ddim}
     assert settled(stating, "reference")["guidance_scale"] == 3

@@ -78,9 +78,14 @@ RULES = [
     FusionRules(window=1e-6),
     FusionRules(input_temperature=5.0, reference_temperature=0.01, weight_form="pi"),
 ]
+FEWER = [
+    FusionRules(min_weight=0.06),
+    FusionRules(max_references=4),
+    FusionRules(min_weight=0.9, max_references=1),
+]
 
 
-@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("rules", [*RULES, *FEWER])
 @pytest.mark.parametrize("views", range(2, 41))
 def test_weights_sum_to_one_and_references_are_made_earlier(views, rules):
     trajectory = ring(views)
@@ -250,6 +255,61 @@ def test_the_distance_to_a_posed_input_adds_its_elevation():
     first = rows(ring_around((deg(0, 30), deg(90, 75)), 4))[0]
     # The target at 90 degrees is 90 of azimuth from one input, 45 of elevation from the other.
     assert first[2] == pytest.approx((1 - sigmoid(0.5), sigmoid(0.5)))
+
+
+# Fewer references
+
+
+def third_of_twelve(**rules):
+    """View 2 of a ring of 12, at 60 degrees: made views stand 30 and 90 degrees away."""
+    return rows(ring(12), FusionRules(**rules))[2]
+
+
+def test_light_references_are_dropped():
+    """By hand: the input keeps exp(-3 / 12 / 0.5) = 0.607; of the rest view 1 has 0.260 and view 11 0.133."""
+    share = math.exp(-0.5)
+    heavy = (1 - share) * sigmoid(2 / 3)
+    assert (round(heavy, 3), round(1 - share - heavy, 3)) == (0.260, 0.133)
+    whole = (2, (0, 1, 11), pytest.approx((share, heavy, 1 - share - heavy)))
+    assert third_of_twelve(min_weight=0.13) == whole
+    # What view 11 had goes to view 1, and the input's share stays.
+    assert third_of_twelve(min_weight=0.14) == (2, (0, 1), pytest.approx((share, 1 - share)))
+    assert third_of_twelve(min_weight=0.27) == (2, (0,), (1.0,))
+
+
+def test_only_the_heaviest_references_stay():
+    share = math.exp(-0.5)
+    assert third_of_twelve(max_references=3) == third_of_twelve()
+    assert third_of_twelve(max_references=2) == (2, (0, 1), pytest.approx((share, 1 - share)))
+    assert third_of_twelve(max_references=1) == (2, (0,), (1.0,))
+
+
+def test_those_that_stay_share_in_proportion():
+    """The last of 36 views has two at each of 10, 20 ... 120 degrees, of which the nearest seven stay."""
+    last = schedule(ring(36), FusionRules(max_references=8))[-1]
+    # Views 14 and 22 are equally near, and 14 was made before.
+    assert set(last.references) == {0, *range(14, 18), 19, 20, 21}
+    share = math.exp(-35 / 36 / 0.5)
+    nearness = {view: math.exp(-abs(view - 18) / 12) for view in last.references[1:]}
+    expected = [(1 - share) * each / sum(nearness.values()) for each in nearness.values()]
+    assert last.weights == pytest.approx((share, *expected))
+
+
+def test_what_a_spin_costs_does_not_grow_with_the_views():
+    """The first targets have one reference, two, ... and from the eighth on each has eight."""
+    for views in (8, 16, 36, 72):
+        counts = [len(target.references) for target in schedule(ring(views), FusionRules(max_references=8))]
+        assert max(counts) <= 8
+        if views >= 36:
+            assert counts == [*range(1, 8), *[8] * (views - 8)]
+
+
+def test_several_inputs_all_stay():
+    inputs = (deg(0), deg(90), deg(200))
+    for rules in (FusionRules(max_references=2), FusionRules(min_weight=0.99)):
+        for target in schedule(ring_around(inputs, 6), rules):
+            assert target.references == (0, 1, 2)
+            assert sum(target.weights) == pytest.approx(1)
 
 
 PAIRED = FusionRules(paired=True)

@@ -28,7 +28,10 @@ PRESETS = ("fast", "balanced", "reference")
 class SamplingConfig:
     """The solver around the fused denoiser.
 
-    None: what suits the checkpoint, see :meth:`viewfusion.ViewFusionPipeline.settled`.
+    Guidance acts from the noise level ``guidance_low`` to ``guidance_high``: timesteps as a share of all of
+    them, 0 clean and 1 pure noise. The network's deep features last for ``reuse_steps`` steps. Where
+    ``num_inference_steps`` is left open, it is ``leap_steps`` with a leap and ``plain_steps`` without. None:
+    what suits the checkpoint, see :meth:`viewfusion.ViewFusionPipeline.settled`.
     """
 
     solver: str | None = None
@@ -38,6 +41,11 @@ class SamplingConfig:
     guidance_scale: float | None = None
     eta: float = 1.0
     noise: str = "shared"
+    guidance_low: float = 0.0
+    guidance_high: float = 1.0
+    reuse_steps: int = 1
+    plain_steps: int | None = None
+    leap_steps: int | None = None
 
 
 @dataclass
@@ -49,6 +57,8 @@ class FusionConfig:
     reference_temperature: float = 1.0
     weight_form: str = "max"
     variant: str = "viewfusion"
+    min_weight: float = 0.0
+    max_references: int | None = None
     schedule: str = "sequential"
 
 
@@ -75,9 +85,12 @@ class Config:
             "sampling.leap_sigma": sampling.leap_sigma or 0,
             "sampling.guidance_scale": sampling.guidance_scale or 0,
             "sampling.eta": sampling.eta,
+            "sampling.guidance_low": sampling.guidance_low,
+            "sampling.guidance_high": sampling.guidance_high,
             "fusion.window_deg": fusion.window_deg,
             "fusion.input_temperature": fusion.input_temperature,
             "fusion.reference_temperature": fusion.reference_temperature,
+            "fusion.min_weight": fusion.min_weight,
         }
         for name, value in finite.items():
             _need(math.isfinite(value), name, value, "a finite number")
@@ -87,9 +100,18 @@ class Config:
         _need(self.radius > 0, "radius", self.radius, "more than 0")
         self._validate_solver()
         _need(sampling.eta >= 0, "sampling.eta", sampling.eta, "0 or more")
+        low, high = sampling.guidance_low, sampling.guidance_high
+        _need(0 <= low <= 1, "sampling.guidance_low", low, "0 (clean) to 1 (pure noise)")
+        _need(low <= high <= 1, "sampling.guidance_high", high, f"from guidance_low, {low:g}, to 1")
         _need(fusion.window_deg > 0, "fusion.window_deg", fusion.window_deg, "more than 0")
         for name in ("input_temperature", "reference_temperature"):
             _need(getattr(fusion, name) > 0, f"fusion.{name}", getattr(fusion, name), "more than 0")
+        _need(0 <= fusion.min_weight < 1, "fusion.min_weight", fusion.min_weight, "0 to less than 1")
+        most = fusion.max_references
+        _need(most is None or most >= 1, "fusion.max_references", most, "1 or more")
+        _need(sampling.reuse_steps >= 1, "sampling.reuse_steps", sampling.reuse_steps, "1 or more")
+        reuses = sampling.reuse_steps == 1 or fusion.variant != "stochastic"
+        _need(reuses, "sampling.reuse_steps", sampling.reuse_steps, "1 with the variant stochastic")
         _choice("sampling.noise", sampling.noise, NOISE_SHARING)
         _choice("fusion.weight_form", fusion.weight_form, WEIGHT_FORMS)
         _choice("fusion.variant", fusion.variant, VARIANTS)
@@ -100,17 +122,19 @@ class Config:
         from viewfusion.solvers import DRAWS_ITS_OWN_NOISE, LEAPING, SOLVERS, SPACED, SPACINGS, can_leap
 
         sampling = self.sampling
-        solver, steps, spacing = sampling.solver, sampling.num_inference_steps, sampling.spacing
+        solver, spacing = sampling.solver, sampling.spacing
         if solver is not None:
             _choice("sampling.solver", solver, SOLVERS)
         if spacing is not None:
             _choice("sampling.spacing", spacing, SPACINGS)
-        if steps is not None:
-            # One step of the reference's timesteps would be none: it leaves the noisiest out.
-            least = 2 if solver == "ddim-reference" else 1
-            # DDIM's timesteps end at 1 and go up evenly; the network knows none past 999.
-            most = 999 if solver and solver.startswith("ddim") else 1000
-            _need(least <= steps <= most, "sampling.num_inference_steps", steps, f"{least} to {most}")
+        # One step of the reference's timesteps would be none: it leaves the noisiest out.
+        least = 2 if solver == "ddim-reference" else 1
+        # DDIM's timesteps end at 1 and go up evenly; the network knows none past 999.
+        most = 999 if solver and solver.startswith("ddim") else 1000
+        for name in ("num_inference_steps", "plain_steps", "leap_steps"):
+            asked, fewest = getattr(sampling, name), 2 if name == "leap_steps" else least
+            fits = asked is None or fewest <= asked <= most
+            _need(fits, f"sampling.{name}", asked, f"{fewest} to {most}")
         fits = spacing != "karras" or solver in (None, *SPACED)
         _need(fits, "sampling.spacing", spacing, f"timesteps with the solver {solver}")
         leap = sampling.leap_sigma or 0
@@ -132,7 +156,9 @@ class Config:
             fusion.reference_temperature,
             fusion.weight_form,
             fusion.variant,
-            paired=fusion.schedule == "paired",
+            fusion.min_weight,
+            fusion.max_references,
+            fusion.schedule == "paired",
         )
 
     def trajectory(self) -> Trajectory:

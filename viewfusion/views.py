@@ -27,9 +27,11 @@ class ViewRecord:
         references: indices of the views it was denoised from.
         weights: theirs, summing to 1; where each step draws one of them, the odds.
         solver_steps: steps run.
-        network_evaluations: rows sent through the UNet: N + 1 a step; variants take others.
+        network_evaluations: rows sent through the UNet: N + 1 a step with guidance, N without; variants
+            take others.
         seconds: wall time of the sampling, by rows its share where others were sampled at once; decoding and
             encoding come on top.
+        light_evaluations: of these rows, those for which the UNet's top level alone ran.
     """
 
     references: tuple[int, ...]
@@ -37,6 +39,7 @@ class ViewRecord:
     solver_steps: int
     network_evaluations: int
     seconds: float
+    light_evaluations: int = 0
 
 
 @dataclass(frozen=True)

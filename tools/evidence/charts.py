@@ -26,6 +26,7 @@ class Line:
     Args:
         words: one beside each point; none where empty.
         dashed: a thin line without dots.
+        joined: whether there is a line between them.
     """
 
     label: str
@@ -33,6 +34,7 @@ class Line:
     colour: tuple[int, int, int]
     words: Sequence[str] = ()
     dashed: bool = False
+    joined: bool = True
 
 
 def chart(
@@ -122,7 +124,8 @@ class _Pen:
                 ends = [(x + (end - x) * p / count, y + (last - y) * p / count) for p in (part, part + 0.5)]
                 self.stroke(ends, line.colour, 2)
             return
-        self.stroke(places, line.colour, 2.5)
+        if line.joined:
+            self.stroke(places, line.colour, 2.5)
         for x, y in places:
             self.dot((x, y), line.colour)
         for (x, y), word in zip(places, line.words, strict=False):

@@ -89,7 +89,7 @@ def leaps(config: Config) -> dict[str, Config]:
 
 
 def solver_steps(config: Config) -> dict[str, Config]:
-    """The solver of the preset ``fast`` with so many steps, and the preset ``balanced``."""
+    """The solver that the checkpoint states with so many steps, and the preset ``balanced``."""
     fast = {
         f"dpm++-{steps}": changed(config, solver="dpm++", spacing="karras", num_inference_steps=steps)
         for steps in STEPS

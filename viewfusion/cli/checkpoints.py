@@ -86,7 +86,7 @@ def inspect(
 
     opened = open_checkpoint(source, config, family=cast("Family | None", family))
     with Console(stderr=True).status("hashing"):
-        digest = checkpoint_hash(opened.path)
+        digest = checkpoint_hash(opened.path, fresh=True)
     report = _report(opened, digest)
     if as_json:
         typer.echo(json.dumps(report, indent=2))

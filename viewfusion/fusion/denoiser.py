@@ -8,6 +8,7 @@ clipping x0 would break that.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +16,10 @@ from typing import Any, Protocol
 import torch
 
 from .questions import Asking, Question, answered
+
+Interval = tuple[float, float]
+EVERYWHERE: Interval = (0.0, math.inf)
+"""Of timesteps, both ends in it."""
 
 
 class Rows(Protocol):
@@ -29,6 +34,12 @@ class Rows(Protocol):
 
     def cat(self, several: Sequence[Any]) -> Rows:
         """The rows of all ``several``, one after another."""
+
+    def keeping(self) -> Rows:
+        """The same rows; what the network's deep levels make of each is kept from one call to the next."""
+
+    def lightly(self) -> Rows:
+        """The same rows; the network may go on with what is kept of them."""
 
 
 class NoisePredictor(Protocol):
@@ -76,34 +87,86 @@ class AskingDenoiser:
         return answered(self.asking(latents, timestep), self.predict_noise)
 
 
+class Turns:
+    """When the network goes through its deep levels: at the first step, and each ``reuse_steps``-th from it.
+
+    At the others it goes on with what those made of the same rows before (DeepCache, Ma et al. 2024).
+
+    Attributes:
+        light_rows: that went on so, so far.
+    """
+
+    def __init__(self, reuse_steps: int) -> None:
+        self.reuse_steps = reuse_steps
+        self.light_rows = self._steps = self._known = 0
+
+    def of(self, rows: Rows) -> Rows:
+        return rows.keeping() if self.reuse_steps > 1 else rows
+
+    def next(self, rows: Rows) -> Rows:
+        """``rows`` as they are asked for at the next step."""
+        # Of an unconditional row that was left out last time nothing is known.
+        light = self._steps % self.reuse_steps > 0 and len(rows) <= self._known
+        self._steps += 1
+        if not light:
+            self._known = len(rows)
+            return rows
+        self.light_rows += len(rows)
+        return rows.lightly()
+
+
 class FusedDenoiser(AskingDenoiser):
     """Classifier-free guidance and the weighted average over references, in N + 1 network evaluations.
 
     The unconditional row is told of nothing and the noisy latents are shared, so the unconditional prediction
     is the same for every reference and is made once. Without guidance (scale 1) it is not made at all.
 
+    Args:
+        guided: the timesteps with guidance; at others the scale is 1 (Kynkäänniemi et al. 2024).
+        reuse_steps: see :class:`Turns`.
+
     Attributes:
         evaluations: network evaluations (rows) so far.
+        light_evaluations: of these, rows that went on with what was kept of them.
     """
 
     def __init__(
-        self, predict_noise: NoisePredictor, conditions: Conditions, guidance_scale: float = 3.0
+        self,
+        predict_noise: NoisePredictor,
+        conditions: Conditions,
+        guidance_scale: float = 3.0,
+        guided: Interval = EVERYWHERE,
+        reuse_steps: int = 1,
     ) -> None:
         self.predict_noise = predict_noise
-        self.guidance_scale = guidance_scale
-        self.rows = conditions.rows if guidance_scale != 1 else conditions.rows[1:]
+        self.guidance_scale, self.guided = guidance_scale, guided
+        self.turns = Turns(reuse_steps)
+        self.rows = self.turns.of(conditions.rows)
+        self.unguided = self.rows[1:]
         self.weights = torch.tensor(conditions.weights, dtype=torch.float32)
         self.evaluations = 0
 
+    @property
+    def light_evaluations(self) -> int:
+        return self.turns.light_rows
+
     def asking(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> Asking[torch.Tensor]:
         """(1, 4, h, w) fused noise prediction at (1, 4, h, w) latents."""
-        predicted = yield Question(latents, timestep, self.rows)
-        self.evaluations += len(self.rows)
+        scale = scale_at(timestep, self.guidance_scale, self.guided)
+        rows = self.unguided if scale == 1 else self.rows
+        predicted = yield Question(latents, timestep, self.turns.next(rows))
+        self.evaluations += len(rows)
         self.weights = self.weights.to(predicted)  # on its device from the first step on
-        if self.guidance_scale == 1:
+        if scale == 1:
             return fuse(predicted, self.weights)
         unconditional = predicted[:1]
-        return unconditional + self.guidance_scale * (fuse(predicted[1:], self.weights) - unconditional)
+        return unconditional + scale * (fuse(predicted[1:], self.weights) - unconditional)
+
+
+def scale_at(timestep: int | torch.Tensor, scale: float, guided: Interval) -> float:
+    """The guidance scale at ``timestep``: 1, which is none, outside ``guided``."""
+    low, high = guided
+    return scale if low <= float(timestep) <= high else 1.0
 
 
 def fuse(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

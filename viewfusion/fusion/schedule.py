@@ -30,6 +30,9 @@ class FusionRules:
         reference_temperature: how evenly generated views count (tau_g).
         weight_form: see :data:`~viewfusion.fusion.weights.WEIGHT_FORMS`.
         variant: see :data:`~viewfusion.fusion.variants.VARIANTS`; the first is the method.
+        min_weight: a generated view that weighs less is no reference.
+        max_references: of a target, the inputs among them; the heaviest generated views fill the room that
+            the inputs leave. None: any number.
         paired: the targets +k and -k of a ring do not refer to each other, so that they can be made at once.
     """
 
@@ -38,6 +41,8 @@ class FusionRules:
     reference_temperature: float = 1.0
     weight_form: str = "max"
     variant: str = "viewfusion"
+    min_weight: float = 0.0
+    max_references: int | None = None
     paired: bool = False
 
 
@@ -99,8 +104,20 @@ def _target(trajectory: Trajectory, place: int, rules: FusionRules) -> Target:
         rules.weight_form,
     )
     among_made = softmax_of_distances(list(usable.values()), rules.reference_temperature, rules.weight_form)
+    made, kept = list(usable), _kept((1 - share) * among_made, count, rules)
+    if len(kept) < len(made):  # what the dropped weigh goes to the other generated views, or to the inputs
+        made, among_made = [made[place] for place in kept], among_made[kept] / among_made[kept].sum()
+        share = share if made else 1.0
     weights = np.concatenate([share * among_inputs, (1 - share) * among_made])
-    return Target(view, (*range(count), *usable), tuple(weights.tolist()))
+    return Target(view, (*range(count), *made), tuple(weights.tolist()))
+
+
+def _kept(weights: np.ndarray, num_inputs: int, rules: FusionRules) -> np.ndarray:
+    """The places of the generated views that stay references, rising; ``weights`` (N,) are theirs."""
+    room = None if rules.max_references is None else max(0, rules.max_references - num_inputs)
+    # Rounded: views equally near on both sides may differ in the last bit. Of those the first made stays.
+    heaviest = np.argsort(-weights.round(9), kind="stable")[:room]
+    return np.sort(heaviest[weights[heaviest] >= rules.min_weight - 1e-9])
 
 
 def _input_share(trajectory: Trajectory, view: int, before: int, rules: FusionRules) -> float:

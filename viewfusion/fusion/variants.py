@@ -9,7 +9,16 @@ from __future__ import annotations
 
 import torch
 
-from .denoiser import AskingDenoiser, Conditions, FusedDenoiser, NoisePredictor
+from .denoiser import (
+    EVERYWHERE,
+    AskingDenoiser,
+    Conditions,
+    FusedDenoiser,
+    Interval,
+    NoisePredictor,
+    Turns,
+    scale_at,
+)
 from .questions import Asking, Question
 
 VARIANTS = (
@@ -31,7 +40,7 @@ class StochasticDenoiser(AskingDenoiser):
     """Stochastic conditioning: each step sees one reference, drawn anew (3DiM, Watson et al. 2022).
 
     Args:
-        predict_noise, guidance_scale: as of :class:`FusedDenoiser`.
+        predict_noise, guidance_scale, guided: as of :class:`FusedDenoiser`.
         conditions: the weights are the odds; the schedule makes them equal, as in the paper.
         generator: what is drawn from, on the CPU; not the noise's, which shall not depend on the variant.
     """
@@ -42,14 +51,19 @@ class StochasticDenoiser(AskingDenoiser):
         conditions: Conditions,
         guidance_scale: float,
         generator: torch.Generator,
+        guided: Interval = EVERYWHERE,
     ) -> None:
         self.predict_noise = predict_noise
         self.each = [
-            FusedDenoiser(predict_noise, Conditions(conditions.rows[[0, row]], (1.0,)), guidance_scale)
+            FusedDenoiser(
+                predict_noise, Conditions(conditions.rows[[0, row]], (1.0,)), guidance_scale, guided
+            )
             for row in range(1, len(conditions.rows))
         ]
         self.odds = torch.tensor(conditions.weights, dtype=torch.float64)
         self.generator = generator
+
+    light_evaluations = 0  # what is drawn for a step has not been looked at just before
 
     @property
     def evaluations(self) -> int:
@@ -67,26 +81,44 @@ class SeparateDenoiser(AskingDenoiser):
 
     The rows differ after the first step, and so do their unconditional predictions: 2N evaluations.
 
+    Args:
+        predict_noise, conditions, guidance_scale, guided, reuse_steps: as of :class:`FusedDenoiser`.
+
     Attributes:
-        evaluations: network evaluations (rows) so far.
+        evaluations, light_evaluations: as of :class:`FusedDenoiser`.
     """
 
-    def __init__(self, predict_noise: NoisePredictor, conditions: Conditions, guidance_scale: float) -> None:
-        self.predict_noise, self.guidance_scale = predict_noise, guidance_scale
+    def __init__(
+        self,
+        predict_noise: NoisePredictor,
+        conditions: Conditions,
+        guidance_scale: float,
+        guided: Interval = EVERYWHERE,
+        reuse_steps: int = 1,
+    ) -> None:
+        self.predict_noise, self.guidance_scale, self.guided = predict_noise, guidance_scale, guided
         references = list(range(1, len(conditions.rows)))
-        nothing = [0] * len(references) if guidance_scale != 1 else []
-        self.rows = conditions.rows[nothing + references]
+        self.turns = Turns(reuse_steps)
+        self.rows = self.turns.of(conditions.rows[[0] * len(references) + references])
+        self.unguided = self.rows[len(references) :]
         self.evaluations = 0
+
+    @property
+    def light_evaluations(self) -> int:
+        return self.turns.light_rows
 
     def asking(self, latents: torch.Tensor, timestep: int | torch.Tensor) -> Asking[torch.Tensor]:
         """(N, 4, h, w) noise predictions, of each reference at its row of (N, 4, h, w) latents."""
-        both = latents if self.guidance_scale == 1 else torch.cat([latents, latents])
-        predicted = yield Question(both, timestep, self.rows)
-        self.evaluations += len(self.rows)
-        if self.guidance_scale == 1:
+        scale = scale_at(timestep, self.guidance_scale, self.guided)
+        alone = scale == 1
+        rows = self.unguided if alone else self.rows
+        both = latents if alone else torch.cat([latents, latents])
+        predicted = yield Question(both, timestep, self.turns.next(rows))
+        self.evaluations += len(rows)
+        if alone:
             return predicted
         unconditional, conditional = predicted.chunk(2)
-        return unconditional + self.guidance_scale * (conditional - unconditional)
+        return unconditional + scale * (conditional - unconditional)
 
 
 def averaged(conditions: Conditions) -> Conditions:
@@ -101,23 +133,29 @@ def make_denoiser(
     conditions: Conditions,
     guidance_scale: float,
     generator: torch.Generator,
+    guided: Interval = EVERYWHERE,
+    reuse_steps: int = 1,
 ) -> FusedDenoiser | StochasticDenoiser | SeparateDenoiser:
     """The denoiser of ``variant`` for one target; ``generator`` is for what it draws, if it draws anything.
 
     It takes as many rows of latents as :func:`latent_rows` says.
 
     Raises:
-        ValueError: an unknown variant.
+        ValueError: an unknown variant, or one that cannot reuse features.
     """
     if variant not in VARIANTS:
         raise ValueError(f"unknown variant {variant!r}; known: {', '.join(VARIANTS)}")
     if variant == "stochastic":
-        return StochasticDenoiser(predict_noise, conditions, guidance_scale, generator)
+        if reuse_steps > 1:
+            raise ValueError(
+                "the variant 'stochastic' sees another reference at each step; nothing is reused"
+            )
+        return StochasticDenoiser(predict_noise, conditions, guidance_scale, generator, guided)
     if variant == "averaged-outputs":
-        return SeparateDenoiser(predict_noise, conditions, guidance_scale)
+        return SeparateDenoiser(predict_noise, conditions, guidance_scale, guided, reuse_steps)
     if variant == "averaged-conditions":
         conditions = averaged(conditions)
-    return FusedDenoiser(predict_noise, conditions, guidance_scale)
+    return FusedDenoiser(predict_noise, conditions, guidance_scale, guided, reuse_steps)
 
 
 def latent_rows(variant: str, references: int) -> int:

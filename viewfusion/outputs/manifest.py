@@ -98,6 +98,7 @@ def _entry(view: View, file: str | None, given: bool, record: ViewRecord | None)
         "solver_steps": record.solver_steps,
         "network_evaluations": record.network_evaluations,
         "seconds": round(record.seconds, 3),
+        **({"light_evaluations": record.light_evaluations} if record.light_evaluations else {}),
     }
 
 

@@ -115,7 +115,8 @@ class BatchedPredictor:
         self, latents: torch.Tensor, timestep: int | torch.Tensor, conditioned: Conditioned, chunk: slice
     ) -> torch.Tensor:
         rows = len(conditioned)
-        if self._compiles:
+        # What is kept from step to step would be a graph of its own, whole and light, for every size.
+        if self._compiles and not conditioned.kept:
             return self._padded(latents, timestep, conditioned, range(rows)[chunk])
         part = _part(latents, rows, chunk).to(self.model.dtype)
         return self.model.predict(part, _part(timestep, rows, chunk), conditioned[chunk]).float()

@@ -10,11 +10,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import nn
+
+from .feature_reuse import giving_parts, has_deep_levels, taking_parts
+
+
+@dataclass(eq=False)
+class Kept:
+    """What the deep levels last gave for one row.
+
+    Args:
+        features: (C, h, w); None: it did not go through them yet.
+    """
+
+    features: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -24,16 +39,29 @@ class Conditioned:
     Args:
         values: (N, 1, D) what the cross-attention layers add, side by side; of :class:`PlainUNet` the tokens.
         stem: (N, C, h, w) the first layer's share; of :class:`PlainUNet` the condition latents.
+        kept: N, filled whenever the UNet runs whole; none: its deep features are not kept.
+        light: the top level alone shall run, on what is kept, where it is.
     """
 
     values: torch.Tensor
     stem: torch.Tensor
+    kept: tuple[Kept, ...] = ()
+    light: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
 
     def __getitem__(self, rows: slice | list[int]) -> Conditioned:
-        return Conditioned(self.values[rows], self.stem[rows])
+        kept = self.kept[rows] if isinstance(rows, slice) else [self.kept[row] for row in rows if self.kept]
+        return Conditioned(self.values[rows], self.stem[rows], tuple(kept), self.light)
+
+    def keeping(self) -> Conditioned:
+        """The same rows, which keep their deep features from now on."""
+        return replace(self, kept=tuple(Kept() for _ in range(len(self))))
+
+    def lightly(self) -> Conditioned:
+        """The same rows, on the deep features that are kept."""
+        return replace(self, light=True)
 
     def mixed(self, weights: torch.Tensor) -> Conditioned:
         """M rows, each a weighted sum of these N by ``weights`` (M, N), whose rows sum to 1."""
@@ -48,7 +76,18 @@ class Conditioned:
     @classmethod
     def cat(cls, several: Sequence[Conditioned]) -> Conditioned:
         """The rows of all, one after another."""
-        return cls(torch.cat([each.values for each in several]), torch.cat([each.stem for each in several]))
+        # Where one of them goes through the deep levels all do, and what is not kept of one is of none.
+        kept = (
+            tuple(chain.from_iterable(each.kept for each in several))
+            if all(each.kept for each in several)
+            else ()
+        )
+        return cls(
+            torch.cat([each.values for each in several]),
+            torch.cat([each.stem for each in several]),
+            kept,
+            all(each.light for each in several),
+        )
 
 
 class PlainUNet:
@@ -109,7 +148,26 @@ class SingleTokenUNet:
         """(N, 4, h, w) output at latents (1 or N, 4, h, w) and timesteps () or (N,)."""
         sample = self._first_layer(latents, slice(latents.shape[1])) + conditioned.stem
         values = conditioned.values.split(self.widths, dim=-1)
-        return self.twin(sample, timesteps, encoder_hidden_states=values).sample
+        if not conditioned.kept or not has_deep_levels(self.twin):
+            return self.twin(sample, timesteps, encoder_hidden_states=values).sample
+        known = [each.features for each in conditioned.kept if each.features is not None]
+        if conditioned.light and len(known) == len(conditioned):
+            return self.taking(sample, timesteps, encoder_hidden_states=(*values, torch.stack(known))).sample
+        given: list[torch.Tensor] = []
+        output = self.giving(sample, timesteps, encoder_hidden_states=(*values, given)).sample
+        for each, features in zip(conditioned.kept, given[0], strict=True):
+            each.features = features
+        return output
+
+    @cached_property
+    def giving(self) -> Any:
+        """The twin, which gives its deep features."""
+        return substituted(self.twin, giving_parts(self.twin))
+
+    @cached_property
+    def taking(self) -> Any:
+        """The twin without its deep levels, which is told what they give."""
+        return substituted(self.twin, taking_parts(self.twin))
 
     def _first_layer(
         self, half: torch.Tensor, channels: slice, bias: torch.Tensor | None = None

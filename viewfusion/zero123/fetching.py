@@ -31,7 +31,7 @@ def fetch_checkpoint(name: str) -> Path:
     if entry.repository is None:
         raise ViewFusionError(f"{name}: is not on the Hugging Face Hub; {how_to_get(entry)}")
     path = _download(entry)
-    if entry.sha256 and file_hash(path) != entry.sha256:
+    if entry.sha256 and file_hash(path, fresh=True) != entry.sha256:
         # The cache keeps a link to the bytes; both must go, or the name would find them.
         path.resolve().unlink(missing_ok=True)
         path.unlink(missing_ok=True)
