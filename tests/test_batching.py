@@ -188,6 +188,20 @@ def test_compiled_rows_come_in_few_sizes(model, told, narrow, monkeypatch):
     assert (made - expected).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("compile", [False, True])
+@torch.inference_mode()
+def test_deep_features_are_kept_of_each_chunk(model, told, monkeypatch, compile):
+    """And no graph is compiled for them."""
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: lambda *_: pytest.fail("compiled"))
+    light = []
+    for predict in (model.predict, BatchedPredictor(model, 3, compile=compile)):
+        kept = told[1].keeping()
+        predict(told[0], 500, kept)
+        light.append(predict(told[0], 400, kept.lightly()))
+    assert (light[0] - light[1]).abs().max() < 1e-5
+    assert (light[0] - model.predict(told[0], 400, told[1])).abs().max() > 1e-4
+
+
 def test_buckets_hold_all_rows_and_are_few():
     assert [bucket(rows) for rows in (1, 2, 3, 5, 8, 9, 17, 25, 32)] == [1, 2, 4, 8, 8, 16, 24, 32, 32]
     assert len(BUCKETS) <= torch._dynamo.config.recompile_limit

@@ -38,7 +38,7 @@ def make_views(finished: dict[int, torch.Tensor]):
         if index == 0:
             yield View(index, pose, image)
         else:
-            record = None if index in finished else ViewRecord((0,), (1.0,), 2, 4, time.perf_counter())
+            record = None if index in finished else ViewRecord((0,), (1.0,), 2, 4, time.perf_counter(), 3)
             yield View(index, pose, image, latents, record)
 
 

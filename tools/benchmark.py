@@ -97,7 +97,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default="auto")
     made.add_argument("--dtype", choices=DTYPES, default="float32")
     made.add_argument("--max-batch", type=int, metavar="N", help="rows at once, but of naive")
-    made.add_argument("--compile", action="store_true", help="the network, but of naive")
+    made.add_argument(
+        "--compile", action="store_true", help="the network, but of naive; rows that fill chunks up count"
+    )
     made.add_argument("--json", type=Path, metavar="FILE", help="what was found, for --write")
     made.add_argument("--write", type=Path, nargs="+", metavar="FILE", help="fill the page from such files")
     made.add_argument("--page", type=Path, default=DOCS / "benchmarks.md")

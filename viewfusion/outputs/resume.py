@@ -57,6 +57,7 @@ def _record(values: dict | None) -> ViewRecord | None:
         int(values.pop("solver_steps")),
         int(values.pop("network_evaluations")),
         float(values.pop("seconds")),
+        int(values.pop("light_evaluations")),
     )
     if values or len(record.references) != len(record.weights):
         raise ValueError("not a record")
