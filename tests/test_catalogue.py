@@ -16,7 +16,7 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-import huggingface_hub
+import huggingface_hub.utils.logging  # now: it keeps the stderr it finds, and that of a test gets closed
 import pytest
 
 from viewfusion import resources
