@@ -116,14 +116,19 @@ def test_a_signal_ends_it_and_what_is_done_stays(tmp_path, number):
                 os.kill(os.getpid(), number)
             return super().work(item)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    # Whoever runs tests in the background has Ctrl-C ignored.
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, stop),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+    }
     try:
         with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else AskedToStop):
             run_items(items(tmp_path), Killing(), ONE)
         assert signal.getsignal(signal.SIGTERM) is stop
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for known, handler in before.items():
+            signal.signal(known, handler)
     assert [item.name for item in items(tmp_path) if item.done] == ["a"]
     with pytest.raises(ViewFusionError, match="run the same command again"):
         read_entries(items(tmp_path))
