@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import trimesh
 from PIL import Image
 from test_benchmark import RING, ring_object
 
+from viewfusion.benchmark import files_digest, parts
 from viewfusion.evaluation.protocols import protocol_names
 
 NAMES = ("one", "two")
@@ -80,6 +82,36 @@ def test_predictions_that_changed_since_are_not_taken_for_scored(data, run):
     Image.new("RGB", (64, 64)).save(data / "pred/two/001.png")
     code, _, told = call(run, data)
     assert (code, "two was made of other files" in told) == (2, True), told
+
+
+def test_a_copy_of_the_data_is_the_same_data_and_other_cameras_are_not(data, run):
+    assert call(run, data)[0] == 0
+    before = (data / "out/objects/one/object.json").read_bytes()
+    for name in ("pred", "ref"):  # as a clone has them: the same contents, other times
+        shutil.copytree(data / name, data / "copy" / name, copy_function=shutil.copyfile)
+        shutil.rmtree(data / name)
+        (data / "copy" / name).rename(data / name)
+    assert call(run, data)[0] == 0
+    shutil.rmtree(data / "out/objects/one")
+    assert call(run, data)[0] == 0
+    assert (data / "out/objects/one/object.json").read_bytes() == before
+    angles = data / "ref/two/angles.json"
+    angles.write_text(angles.read_text().replace('"radius": 1.6', '"radius": 1.61'))
+    code, _, told = call(run, data)
+    assert (code, "two was made of other files" in told) == (2, True), told
+
+
+def test_a_mesh_is_known_by_its_triangles_wherever_they_are(tmp_path):
+    """A glTF file keeps them in another one."""
+    trimesh.creation.box().export(tmp_path / "ball.gltf")
+    (buffer,) = tmp_path.glob("*.bin")
+    buffer.rename(tmp_path / "ball0.bin")
+    assert parts(tmp_path / "ball.gltf") == [tmp_path / "ball.gltf", tmp_path / "ball0.bin"]
+    assert parts(tmp_path / "cube.gltf")[1:] == []
+    before = files_digest(parts(tmp_path / "ball.gltf"))
+    (tmp_path / "ball0.bin").write_bytes(b"others")
+    assert files_digest(parts(tmp_path / "ball.gltf")) != before
+    assert parts(tmp_path / "mesh.gltf")[1:] == [tmp_path / "ball0.bin"]  # alone in its folder
 
 
 def test_another_size_is_refused_unless_asked_for(data, run):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -82,6 +83,14 @@ def find_meshes(root: Path, up: str = "auto") -> Meshes:
             f"{root}: no meshes; wanted NAME.glb or NAME/mesh.glb (obj, gltf, ply, stl too)"
         )
     return Meshes(root, files, up)
+
+
+def parts(mesh: Path) -> list[Path]:
+    """The file of a mesh, and those beside it that may hold its triangles."""
+    if mesh.suffix.lower() != ".gltf":
+        return [mesh]
+    own = any(mesh.stem == PurePosixPath(name).name for name in INSIDE)  # else others lie there, too
+    return [mesh, *sorted(mesh.parent.glob("*.bin" if own else f"{glob.escape(mesh.stem)}*.bin"))]
 
 
 def comparing_meshes(

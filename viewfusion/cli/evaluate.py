@@ -80,13 +80,15 @@ def _views(judging: Judging, pred: Predictions, ref: Reference, scoring: Scoring
 
 
 def _meshes(judging: Judging, pred: Predictions, ref: Reference, scoring: Scoring) -> None:
-    from viewfusion.benchmark import check_same_objects, comparing_meshes, files_digest, find_meshes
+    from viewfusion.benchmark import check_same_objects, comparing_meshes, files_digest, find_meshes, parts
 
     assert ref.folder is not None
     ours, truth = find_meshes(pred.folder, pred.up), find_meshes(ref.folder, ref.up)
     check_same_objects((pred.folder, ours.files), (ref.folder, truth.files))
     turns = read_numbers(ref.turns, "--turns", float, "degrees") if ref.turns else {}
-    files = {name: files_digest([ours.files[name], path]) for name, path in truth.files.items()}
+    files = {
+        name: files_digest([*parts(ours.files[name]), *parts(path)]) for name, path in truth.files.items()
+    }
     data = Data(ref.folder, "meshes", tuple(sorted(files)), files)
     system = pred.system(pred_up=pred.up, ref_up=ref.up, turns_deg=turns)
     Bench(judging, data, scoring.out, {scoring.out: system}).run(
