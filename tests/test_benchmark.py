@@ -128,6 +128,14 @@ class TestTruth:
         with pytest.raises(ViewFusionError, match="its input is view 4, there are 4 views"):
             read_truth(listed, each, {each.name: 4})
 
+    def test_a_list_of_inputs_goes_before_what_the_data_says(self, tmp_path):
+        each = replace(ring_object(tmp_path / "a"), input_index=0)
+        listed = protocol(tmp_path, RING + "input: listed\n")
+        assert read_truth(listed, each, {"a": 2}).order == (2, 3, 0, 1)
+        assert read_truth(listed, replace(each, input_index=1), {}).order == (1, 2, 3, 0)
+        first = protocol(tmp_path)  # has no list
+        assert read_truth(first, replace(each, input_index=1), {"a": 2}).order == (1, 2, 3, 0)
+
     def test_views_of_several_sizes(self, tmp_path):
         each = ring_object(tmp_path / "a")
         Image.fromarray(picture(1, 32)).save(each.pictures[1].path)

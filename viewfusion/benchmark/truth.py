@@ -88,19 +88,20 @@ def read_truth(protocol: Protocol, each: DatasetObject, inputs: Mapping[str, int
 
 
 def input_index(protocol: Protocol, each: DatasetObject, inputs: Mapping[str, int]) -> int:
-    """Which picture of an object is the input.
+    """Which picture of an object is the input: a list, where the protocol wants one, goes before the data.
 
     Raises:
         ViewFusionError: the list does not say, or names one that is not there.
     """
-    index = each.input_index or 0
-    if protocol.input == "listed" and each.input_index is None:
-        if each.name not in inputs:
+    index = each.input_index
+    if protocol.input == "listed":
+        index = inputs.get(each.name, index)
+        if index is None:
             raise ViewFusionError(
                 f"{each.name}: {protocol.name} wants a list of input views, and none names it; give --inputs "
                 "a JSON file {object: index}"
             )
-        index = inputs[each.name]
+    index = index or 0
     if not 0 <= index < len(each.pictures):
         raise ViewFusionError(f"{each.name}: its input is view {index}, there are {len(each.pictures)} views")
     return index
