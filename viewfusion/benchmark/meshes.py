@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -87,10 +86,7 @@ def find_meshes(root: Path, up: str = "auto") -> Meshes:
 
 def parts(mesh: Path) -> list[Path]:
     """The file of a mesh, and those beside it that may hold its triangles."""
-    if mesh.suffix.lower() != ".gltf":
-        return [mesh]
-    own = any(mesh.stem == PurePosixPath(name).name for name in INSIDE)  # else others lie there, too
-    return [mesh, *sorted(mesh.parent.glob("*.bin" if own else f"{glob.escape(mesh.stem)}*.bin"))]
+    return [mesh, *(sorted(mesh.parent.glob("*.bin")) if mesh.suffix.lower() == ".gltf" else ())]
 
 
 def comparing_meshes(
