@@ -26,7 +26,7 @@ from viewfusion.datasets.reading import DatasetObject, Picture, open_dataset
 from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.protocols import load_protocol
 from viewfusion.geometry import Pose, path_to, ring
-from viewfusion.preprocessing import PreparedImage
+from viewfusion.preprocessing import PreparedImage, over_white
 
 VIEWS, SIZE = 4, 64
 QUICK = "sampling.num_inference_steps=2"
@@ -218,15 +218,52 @@ class TestPredictions:
             replace(pose, azimuth=pose.azimuth + 2) for pose in truth.poses
         ]  # another world, same views
         assert len(predicted(self.made(tmp_path / "p", range(4), poses=turned), truth, SIZE, False)) == 4
-        other_way = [replace(pose, azimuth=-pose.azimuth) for pose in truth.poses]
+        doubled = [replace(pose, azimuth=2 * pose.azimuth) for pose in truth.poses]
         with pytest.raises(
-            ViewFusionError, match=r"prediction 1 is at azimuth -90.0 .* the true view is at 90.0"
+            ViewFusionError, match=r"prediction 2 is at azimuth -?0\.0 .* by its number it is that at -?180"
         ):
-            predicted(self.made(tmp_path / "q", range(4), poses=other_way), truth, SIZE, False)
+            predicted(self.made(tmp_path / "q", range(4), poses=doubled), truth, SIZE, False)
         lower = [replace(pose, elevation=pose.elevation - math.radians(2 * NEAR_DEG * bool(place)))
                  for place, pose in enumerate(truth.poses)]  # fmt: skip
         with pytest.raises(ViewFusionError, match=r"elevation 20\.9"):
             predicted(self.made(tmp_path / "r", range(4), poses=lower), truth, SIZE, False)
+
+    @pytest.mark.parametrize("way", [1, -1])
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_poses_tell_which_view_is_which(self, tmp_path, way, whole):
+        """True views are stored clockwise, predictions either way, with or without the input."""
+        stored = [Pose.from_degrees(50 - 90 * place, 20, 1.7) for place in range(4)]
+        truth = read_truth(protocol(tmp_path), write_object(tmp_path / "a", stored), {})
+        poses = [Pose.from_degrees(170 - 90 * place, 20, 1.7) for place in range(4)]
+        numbers = [0, *(range(1, 4) if way > 0 else range(3, 0, -1))][not whole :]
+        each = self.made(tmp_path / "p", numbers, poses=poses)
+        turn = truth.turn(predicted(each, truth, SIZE, False), SIZE)
+        assert torch.equal(turn.ours, turn.truth)
+
+    def test_without_the_input_the_first_tells_how_the_world_is_turned(self, tmp_path):
+        """So those that claim other places are refused, and not taken for what their numbers say."""
+        truth = read_truth(protocol(tmp_path), ring_object(tmp_path / "a"), {})
+        poses = [replace(pose, azimuth=1 - pose.azimuth) for pose in truth.poses]
+        with pytest.raises(ViewFusionError, match=r"prediction 2 is at azimuth -?0\.0 from the input"):
+            predicted(self.made(tmp_path / "p", (1, 2, 3), poses=poses), truth, SIZE, False)
+
+    def test_the_input_that_the_predictions_name_goes_before_its_number(self, tmp_path):
+        """As a spin of ours has it, which begins with the input wherever that is among the true views."""
+        listed = protocol(tmp_path, RING + "input: listed\n")
+        truth = read_truth(listed, ring_object(tmp_path / "a"), {"a": 2})
+        own = [replace(pose, azimuth=pose.azimuth + 1) for pose in truth.poses]
+        made = self.made(tmp_path / "p", range(4), poses=own)
+        for place, number in enumerate((2, 3, 0, 1)):
+            Image.fromarray(picture(number)).save(made.pictures[place].path)
+        turn = truth.turn(predicted(replace(made, input_index=0), truth, SIZE, False), SIZE)
+        assert torch.equal(turn.ours, turn.truth)
+
+    def test_where_the_true_input_has_no_pose_those_of_predictions_are_not_compared(self, tmp_path):
+        text = "about: A trial.\ntask: spin\nviews: 4\nsize: 64\nmetrics: {adjacent_sift: {}}\n"
+        photo = self.made(tmp_path / "a", range(1))
+        made = self.made(tmp_path / "p", range(4), poses=ring_poses(4, 0.1, 1.2))
+        ours = predicted(made, read_truth(protocol(tmp_path, text), photo, {}), SIZE, False)
+        assert np.array_equal(ours[3], over_white(picture(3)))
 
     def test_those_without_the_input_are_told_apart_by_their_numbers(self, tmp_path):
         """As files that were read: a view that is lost is not taken for the input."""
