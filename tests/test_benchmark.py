@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -340,11 +341,37 @@ class TestCommand:
         assert [image["view"] for image in first["images"]] == [1, 2, 3]
         means = [sum(image["scores"]["psnr"] for image in each["images"]) / 3 for each in results["objects"]]
         assert results["summary"]["psnr"]["mean"] == pytest.approx(sum(means) / 2, abs=1e-5)
-        assert len(list((data / "out/objects/one/views").iterdir())) == 4
+        assert len(list((data / "out/objects/one/views").glob("*.png"))) == 4
         assert "trial" in (data / "out/report.html").read_text()
         before = {path: path.read_bytes() for path in (data / "out").rglob("*") if path.is_file()}
         assert run(*self.arguments(data, "out"))[0] == 0
         assert {path: path.read_bytes() for path in (data / "out").rglob("*") if path.is_file()} == before
+
+    def test_what_was_made_is_scored_again_by_any_protocol(self, data, run):
+        """By its own as before; by one without true views; by one whose true views are stored clockwise."""
+        assert run(*self.arguments(data, "out"))[0] == 0
+
+        def scored(out: str, text: str, *more: str) -> dict:
+            protocol(data, text)
+            arguments = ("--protocol", data / "trial.yaml", "--pred", data / "out", "--out", data / out)
+            code, _, told = run("evaluate", *map(str, arguments), "--devices", "1", *more)
+            assert code == 0, told
+            return json.loads((data / out / "results.json").read_text())
+
+        before = json.loads((data / "out/results.json").read_text())
+        again = scored("again", RING, "--ref", str(data / "data"))
+        assert [each["name"] for each in again["objects"]] == ["one", "two"]
+        assert again["objects"] == before["objects"]
+        spin = "about: A trial.\ntask: spin\nviews: 4\nsize: 32\nmetrics: {adjacent_sift: {}}\n"
+        assert [len(each["pairs"]) for each in scored("spin", spin)["objects"]] == [4, 4]
+        for name in ("one", "two"):
+            shutil.rmtree(data / "data" / name)
+            clockwise = [replace(pose, azimuth=-pose.azimuth) for pose in ring_poses(VIEWS, 0.4, 1.6)]
+            write_object(data / "data" / name, clockwise)
+            for number, other in ((1, 3), (3, 1)):
+                Image.fromarray(picture(other)).save(data / "data" / name / f"{number:03d}.png")
+        other = scored("clockwise", RING, "--ref", str(data / "data"))
+        assert [each["scores"] for each in other["objects"]] == [each["scores"] for each in before["objects"]]
 
     def test_variants_and_sweeps_are_runs_side_by_side(self, data, run):
         more = ("--variants", "zero123,viewfusion", "--sweep", "fusion.input_temperature=0.1,0.5")

@@ -13,6 +13,9 @@ from .bench import PROCESS, Bench, Data, Scoring, opened, read_numbers
 if TYPE_CHECKING:
     from viewfusion.benchmark import Judging
 
+OURS = "benchmark"
+"""The layout of views that ``benchmark`` made, which resizes them, and so does this."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -73,9 +76,10 @@ def _views(judging: Judging, pred: Predictions, ref: Reference, scoring: Scoring
         ours, theirs = object_names(predictions), object_names(references)
         check_same_objects((pred.folder, ours), (ref.folder, theirs))
     data = Data.of(references or predictions, predictions)
-    system = pred.system(resize=True) if pred.resize else pred.system()
+    resize = pred.resize or predictions.layout == OURS
+    system = pred.system(resize=True) if resize else pred.system()
     Bench(judging, data, scoring.out, {scoring.out: system}).run(
-        lambda progress: comparing(judging, predictions, references, pred.resize), scoring.spread, PROCESS
+        lambda progress: comparing(judging, predictions, references, resize), scoring.spread, PROCESS
     )
 
 

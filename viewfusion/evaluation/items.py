@@ -16,7 +16,7 @@ from viewfusion.outputs.files import atomic_folder, write_json, write_png
 from .scoring import failed_entry
 
 OBJECTS, FAILED, ENTRY = "objects", "failed", "object.json"
-_SOURCE = "source"
+_SOURCE, _INPUT = "source", "input"
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,19 @@ class Item:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was made of an object: its entry of ``results.json``, and pictures (H, W, 3 or 4) uint8 by their
-    path in its folder."""
+    """What was made of an object.
+
+    Args:
+        entry: of ``results.json``.
+        pictures: (H, W, 3 or 4) uint8 by their path in its folder.
+        files: contents of JSON files by their path in its folder.
+        input: which of its views was given and not made.
+    """
 
     entry: dict[str, Any]
     pictures: Mapping[str, np.ndarray] = field(default_factory=dict)
+    files: Mapping[str, Any] = field(default_factory=dict)
+    input: int | None = None
 
 
 Work = Callable[[Item], Outcome]
@@ -81,7 +89,10 @@ def write_outcome(item: Item, outcome: Outcome) -> None:
             for name, pixels in outcome.pictures.items():
                 (folder / name).parent.mkdir(exist_ok=True)
                 write_png(folder / name, pixels)
-            write_json(folder / ENTRY, {**outcome.entry, _SOURCE: item.source})
+            for name, content in outcome.files.items():
+                write_json(folder / name, content)
+            kept = {_SOURCE: item.source, _INPUT: outcome.input}
+            write_json(folder / ENTRY, {**outcome.entry, **kept})
     item.failure.unlink(missing_ok=True)
 
 
@@ -107,7 +118,8 @@ def read_entries(items: Iterable[Item]) -> list[dict[str, Any]]:
     """
     entries = [_read(item.place / ENTRY if item.done else item.failure) for item in items]
     for entry in entries:
-        entry.pop(_SOURCE, None)
+        for kept in (_SOURCE, _INPUT):
+            entry.pop(kept, None)
     return entries
 
 
