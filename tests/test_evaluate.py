@@ -14,6 +14,7 @@ from test_benchmark import RING, ring_object
 
 from viewfusion.benchmark import files_digest, parts
 from viewfusion.evaluation.protocols import protocol_names
+from viewfusion.resources import resource_folder
 
 NAMES = ("one", "two")
 
@@ -223,6 +224,29 @@ def test_meshes(tmp_path, run):
     assert (code, "ball.ply" in told) == (1, True), told
     code, _, told = run("benchmark", "--protocol", "mesh-viewfusion", "--out", tmp_path / "b")
     assert (code, "only `evaluate` scores" in told) == (2, True)
+
+
+def test_bad_settings_of_a_mesh_protocol_start_nothing(tmp_path, run):
+    for folder in ("pred", "ref"):
+        (tmp_path / folder).mkdir()
+        trimesh.creation.box().export(tmp_path / folder / "cube.ply")
+    shipped = (resource_folder("configs") / "protocols/mesh-viewfusion.yaml").read_text()
+    trial, out = tmp_path / "trial.yaml", tmp_path / "out"
+    for text in (shipped.replace("chamfer: sum", "chamfr: sum"), shipped.replace("side: 1", "side: -1")):
+        assert text != shipped
+        trial.write_text(text)
+        code, _, told = run(
+            "evaluate",
+            "--protocol",
+            trial,
+            "--pred",
+            tmp_path / "pred",
+            "--ref",
+            tmp_path / "ref",
+            "--out",
+            out,
+        )
+        assert (code, told.count("\n"), str(trial) in told, out.exists()) == (2, 1, True, False), told
 
 
 def test_protocols_are_shown(run):

@@ -67,6 +67,17 @@ class Spread:
         return name, max(1, min(count, -(-items // self.num_nodes)))
 
 
+def check_spread(spread: Spread, items: int, memory: int) -> None:
+    """Refuse what :func:`run_items` would refuse, before anything is written.
+
+    Raises:
+        ViewFusionError: Lightning is missing, or refuses a strategy, or there is no such device.
+    """
+    from .workers import check
+
+    check((*spread.settled(items, memory), spread.num_nodes, spread.strategy))
+
+
 def run_items(
     items: Sequence[Item],
     start: Callable[[torch.device], Work],

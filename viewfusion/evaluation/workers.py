@@ -56,6 +56,12 @@ def started_by_others() -> int | None:
     return None
 
 
+def check(over: tuple[str, int | list[int], int, str]) -> None:
+    """Raise ViewFusionError if Lightning refuses ``over``; see :func:`predict`."""
+    with _quiet():
+        _trainer(over, _Writer(lambda: None))
+
+
 def predict(
     items: Sequence[Item],
     start: Callable[[torch.device], Work],
