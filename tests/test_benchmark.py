@@ -389,6 +389,19 @@ class TestCommand:
         assert alone[0]["objects"] != read["viewfusion,input_temperature=0.1"]["objects"]
         assert (data / "out/report.html").is_file()
 
+    def test_a_single_run_and_several_share_no_folder(self, data, run):
+        for folder in ("one", "many/zero123"):
+            (data / folder).mkdir(parents=True)
+            (data / folder / "settings.json").write_text("{}")
+        for out, more, told in (
+            ("many", (), "many holds several runs (zero123); choose another --out for one alone"),
+            ("one", ("--variants", "zero123"), "one holds a single run; choose another --out for several"),
+        ):
+            before = sorted((data / out).rglob("*"))
+            code, _, error = run(*self.arguments(data, out, *more))
+            assert (code, told in error) == (2, True), error
+            assert sorted((data / out).rglob("*")) == before
+
     @pytest.mark.parametrize(
         ("more", "told"),
         [
@@ -404,13 +417,14 @@ class TestCommand:
             (("--without", "psnr,mask_iou"), "no metric of trial can be taken"),
             (("--checkpoint", "nowhere"), "nowhere"),
             (("--device", "cuda:7"), "there is none here"),
+            (("--devices", "0"), "--devices must be auto or 1 to 1024"),
             (("--inputs", "list.json"), "the first view is the input in trial; leave it out"),
         ],
     )
     def test_bad_options_start_nothing(self, data, run, more, told):
         code, _, error = run(*self.arguments(data, "out", *more))
         assert (code, told in error) == (2, True), error
-        assert not list((data / "out").glob("objects/*"))
+        assert not (data / "out").exists()
 
     def test_a_folder_in_the_data_is_no_place_for_a_run(self, data, run):
         code, _, told = run(*self.arguments(data, "data/out"))
