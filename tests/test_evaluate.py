@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import trimesh
 from PIL import Image
 from test_benchmark import RING, ring_object
 
+from viewfusion.benchmark import files_digest, parts
 from viewfusion.evaluation.protocols import protocol_names
+from viewfusion.resources import resource_folder
 
 NAMES = ("one", "two")
 
@@ -80,6 +83,34 @@ def test_predictions_that_changed_since_are_not_taken_for_scored(data, run):
     Image.new("RGB", (64, 64)).save(data / "pred/two/001.png")
     code, _, told = call(run, data)
     assert (code, "two was made of other files" in told) == (2, True), told
+
+
+def test_a_copy_of_the_data_is_the_same_data_and_other_cameras_are_not(data, run):
+    assert call(run, data)[0] == 0
+    before = (data / "out/objects/one/object.json").read_bytes()
+    for name in ("pred", "ref"):  # as a clone has them: the same contents, other times
+        shutil.copytree(data / name, data / "copy" / name, copy_function=shutil.copyfile)
+        shutil.rmtree(data / name)
+        (data / "copy" / name).rename(data / name)
+    assert call(run, data)[0] == 0
+    shutil.rmtree(data / "out/objects/one")
+    assert call(run, data)[0] == 0
+    assert (data / "out/objects/one/object.json").read_bytes() == before
+    angles = data / "ref/two/angles.json"
+    angles.write_text(angles.read_text().replace('"radius": 1.6', '"radius": 1.61'))
+    code, _, told = call(run, data)
+    assert (code, "two was made of other files" in told) == (2, True), told
+
+
+def test_a_mesh_is_known_by_its_triangles_wherever_they_are(tmp_path):
+    """A glTF file keeps them in another one."""
+    trimesh.creation.box().export(tmp_path / "ball.gltf")
+    buffers = sorted(tmp_path.glob("*.bin"))
+    assert parts(tmp_path / "ball.gltf") == [tmp_path / "ball.gltf", *buffers]
+    before = files_digest(parts(tmp_path / "ball.gltf"))
+    buffers[-1].write_bytes(b"others")
+    assert files_digest(parts(tmp_path / "ball.gltf")) != before
+    assert parts(tmp_path / "ball.ply") == [tmp_path / "ball.ply"]
 
 
 def test_another_size_is_refused_unless_asked_for(data, run):
@@ -193,6 +224,29 @@ def test_meshes(tmp_path, run):
     assert (code, "ball.ply" in told) == (1, True), told
     code, _, told = run("benchmark", "--protocol", "mesh-viewfusion", "--out", tmp_path / "b")
     assert (code, "only `evaluate` scores" in told) == (2, True)
+
+
+def test_bad_settings_of_a_mesh_protocol_start_nothing(tmp_path, run):
+    for folder in ("pred", "ref"):
+        (tmp_path / folder).mkdir()
+        trimesh.creation.box().export(tmp_path / folder / "cube.ply")
+    shipped = (resource_folder("configs") / "protocols/mesh-viewfusion.yaml").read_text()
+    trial, out = tmp_path / "trial.yaml", tmp_path / "out"
+    for text in (shipped.replace("chamfer: sum", "chamfr: sum"), shipped.replace("side: 1", "side: -1")):
+        assert text != shipped
+        trial.write_text(text)
+        code, _, told = run(
+            "evaluate",
+            "--protocol",
+            trial,
+            "--pred",
+            tmp_path / "pred",
+            "--ref",
+            tmp_path / "ref",
+            "--out",
+            out,
+        )
+        assert (code, told.count("\n"), str(trial) in told, out.exists()) == (2, 1, True, False), told
 
 
 def test_protocols_are_shown(run):

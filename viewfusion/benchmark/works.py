@@ -22,6 +22,7 @@ from viewfusion.evaluation.measures import Tools
 from viewfusion.evaluation.protocols import Protocol
 from viewfusion.evaluation.results import SCHEMA, summarise
 from viewfusion.evaluation.scoring import Scorer, comparison, make_scorer
+from viewfusion.outputs.numbered import angles_json
 
 from .generation import generate
 from .objects import found
@@ -92,7 +93,8 @@ def generating(
             ours = generate(pipeline, judging.protocol.task, item.name, truth, config, told)
             entry, pictures = judging.outcome(scorer, item.name, truth, ours)
             views = {f"views/{place:03d}.png": pixels for place, pixels in enumerate(ours)}
-            return Outcome(entry, {**views, **pictures})
+            cameras = {"views/angles.json": angles_json(truth.poses)}
+            return Outcome(entry, {**views, **pictures}, cameras, truth.input)
 
         return work
 

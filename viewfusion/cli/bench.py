@@ -156,12 +156,14 @@ class Bench:
             BatchError: at the end some objects had failed.
         """
         from viewfusion.evaluation.items import Item
-        from viewfusion.evaluation.runner import run_items
+        from viewfusion.evaluation.runner import check_spread, run_items
 
         scorer, data = self._announced(), self.data
         items = [
             Item(folder, name, data.sources.get(name, "")) for name in data.names for folder in self.systems
         ]
+        check_spread(spread, len(items), memory)
+        self._check_place()
         with self._held(scorer, items):
             with ObjectsProgress(self.console, len(items)) as progress:
                 work = start(progress)
@@ -176,6 +178,16 @@ class Bench:
         for name, why in scorer.unmeasured.items():
             say(self.console, f"warning: {name} is not measured: {why}")
         return scorer
+
+    def _check_place(self) -> None:
+        """Refuse a single run where several are, each in a folder of its own, and several where one is."""
+        single = self.out in self.systems
+        if single and (others := sorted(self.out.glob(f"*/{SETTINGS}"))):
+            raise ViewFusionError(
+                f"{self.out} holds several runs ({others[0].parent.name}); choose another --out for one alone"
+            )
+        if not single and (self.out / SETTINGS).exists():
+            raise ViewFusionError(f"{self.out} holds a single run; choose another --out for several")
 
     @contextmanager
     def _held(self, scorer: Scorer, items: Sequence[Item]) -> Iterator[None]:

@@ -132,9 +132,20 @@ def _checked(name: str, content: Any) -> Protocol:
             raise _ProtocolError(f"{key} must be {wanted}, got {str(content[key])[:60]!r}")
     protocol = Protocol(**content)
     _check_metrics(protocol)
+    if protocol.task == "mesh":
+        _check_mesh(protocol)
     if protocol.task == "spin" and protocol.views is None:
         raise _ProtocolError("views is missing; a spin has so many")
     return protocol
+
+
+def _check_mesh(protocol: Protocol) -> None:
+    from .meshes import MeshSettings
+
+    try:
+        MeshSettings.from_data(protocol.mesh)
+    except ViewFusionError as error:
+        raise _ProtocolError(str(error)) from None
 
 
 def _check_metrics(protocol: Protocol) -> None:
