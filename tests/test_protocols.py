@@ -67,6 +67,18 @@ def test_a_hash_follows_what_decides_a_number_and_not_the_prose(tmp_path):
         (PLAIN.replace("ring", "rings"), "task must be one of"),
         (PLAIN.replace("psnr", "pnsr"), "unknown metric 'pnsr'; did you mean 'psnr'?"),
         (PLAIN.replace("psnr: {}", "psnr: {peak: 1}"), "metric psnr has no setting 'peak'"),
+        (
+            PLAIN.replace("psnr: {}", "psnr: {network: raft}"),
+            "metric psnr has no setting 'network'; optional",
+        ),
+        (
+            PLAIN.replace("psnr: {}", "psnr: {optional: often}"),
+            "optional of metric psnr must be one of False",
+        ),
+        (
+            PLAIN.replace("psnr: {}", "flow_warp_error: {network: raff}"),
+            "network of metric flow_warp_error must be one of rife, raft, got 'raff'",
+        ),
         (PLAIN.replace("ring", "spin"), "metric psnr is for targets or ring, not for task spin"),
         (PLAIN.replace("ring", "spin").replace("psnr", "adjacent_sift"), "views is missing"),
         (PLAIN.replace("{psnr: {}}", "{}"), "metrics names none"),

@@ -95,6 +95,8 @@ def test_what_is_missing_is_told_and_optional_ones_are_left_out():
     assert make_scorer(protocol(psnr={}, lpips_vgg={}), Tools(), ["lpips_vgg"]).unmeasured == {
         "lpips_vgg": "left out as asked"
     }
+    with pytest.raises(ViewFusionError, match=r"RAFT wants its weights; give --raft .* --without flow_warp"):
+        make_scorer(protocol(flow_warp_error={"network": "raft"}), Tools())
     with pytest.raises(ViewFusionError, match="trial has no such metric; it has psnr"):
         make_scorer(protocol(), Tools(), ["ssim"])
     with pytest.raises(ViewFusionError, match="no metric of trial can be taken here"):

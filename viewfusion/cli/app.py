@@ -42,6 +42,7 @@ from .options import (
     Point,
     Preset,
     Protocol,
+    RaftWeights,
     RunOut,
     Seed,
     Segmenter,
@@ -320,6 +321,7 @@ def benchmark(
     inputs: InputViews = None,
     without: Without = "",
     clip: ClipWeights = None,
+    raft: RaftWeights = None,
     device: Device = "auto",
     devices: Devices = "auto",
     num_nodes: Nodes = 1,
@@ -332,7 +334,9 @@ def benchmark(
     from .benchmark import benchmark as run
 
     network = Network(checkpoint, model_config, family, preset, settings or (), variants, sweep or ())
-    scoring = Scoring(protocol, layout, inputs, without, clip, (device, devices, num_nodes, strategy), out)
+    scoring = Scoring(
+        protocol, layout, inputs, without, clip, raft, (device, devices, num_nodes, strategy), out
+    )
     with stopping_kindly("objects"):
         run(data, network, scoring)
 
@@ -357,6 +361,7 @@ def evaluate(
     inputs: InputViews = None,
     without: Without = "",
     clip: ClipWeights = None,
+    raft: RaftWeights = None,
     device: Device = "auto",
     devices: Devices = "auto",
     num_nodes: Nodes = 1,
@@ -369,7 +374,7 @@ def evaluate(
     from .evaluate import evaluate as run
 
     scoring = Scoring(
-        protocol, ref_layout, inputs, without, clip, (device, devices, num_nodes, strategy), out
+        protocol, ref_layout, inputs, without, clip, raft, (device, devices, num_nodes, strategy), out
     )
     with stopping_kindly("objects"):
         run(Predictions(pred, pred_layout, resize, pred_up), Reference(ref, ref_up, turns), scoring)

@@ -43,7 +43,7 @@ class Scoring:
         layout: of the true views.
         inputs: a JSON file {object: index of its input view}.
         without: metrics to leave out, separated by commas.
-        clip: of CLIP's weights.
+        clip, raft: of CLIP's and RAFT's weights.
         over: device, devices, machines and strategy of :class:`viewfusion.evaluation.runner.Spread`.
     """
 
@@ -52,6 +52,7 @@ class Scoring:
     inputs: Path | None
     without: str
     clip: Path | None
+    raft: Path | None
     over: tuple[str, str, int, str]
     out: Path
 
@@ -88,7 +89,7 @@ class Scoring:
         elif self.inputs:
             raise ViewFusionError(f"--inputs: the first view is the input in {protocol.name}; leave it out")
         without = tuple(name for name in self.without.split(",") if name)
-        return Judging(protocol, inputs, without, self.clip)
+        return Judging(protocol, inputs, without, self.clip, self.raft)
 
 
 @dataclass(frozen=True)

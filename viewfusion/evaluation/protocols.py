@@ -149,10 +149,16 @@ def _check_metrics(protocol: Protocol) -> None:
             raise _ProtocolError(
                 f"metric {name} is for {' or '.join(measure.tasks)}, not for task {protocol.task}"
             )
-        allowed = ("optional", *measure.settings)
-        for key in settings:
-            if key not in allowed:
-                raise _ProtocolError(f"metric {name} has no setting {str(key)[:60]!r}; {', '.join(allowed)}")
+        for key, value in settings.items():
+            if key not in measure.allowed:
+                known = ", ".join(measure.allowed)
+                raise _ProtocolError(f"metric {name} has no setting {str(key)[:60]!r}; {known}")
+            values = measure.allowed[key]
+            if values and value not in values:
+                raise _ProtocolError(
+                    f"{key} of metric {name} must be one of {', '.join(map(str, values))}, got "
+                    f"{str(value)[:60]!r}"
+                )
 
 
 def _is_text(value: Any) -> bool:

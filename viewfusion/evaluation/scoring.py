@@ -64,11 +64,11 @@ class Scorer:
         }
 
     def _values(self, metric: str, turn: Turn) -> list[float | None]:
-        measure = MEASURES[metric]
-        settings = {k: v for k, v in self.protocol.metrics[metric].items() if k != "optional"}
-        assert measure.compute is not None
-        values = measure.compute(turn, self.tools, settings).cpu().double().tolist()
-        return [round(value, DECIMALS) if math.isfinite(value) else None for value in values]
+        values = MEASURES[metric].taken(turn, self.tools, self.protocol.metrics[metric])
+        return [
+            round(value, DECIMALS) if math.isfinite(value) else None
+            for value in values.cpu().double().tolist()
+        ]
 
 
 def make_scorer(protocol: Protocol, tools: Tools, without: Iterable[str] = ()) -> Scorer:
@@ -89,7 +89,8 @@ def make_scorer(protocol: Protocol, tools: Tools, without: Iterable[str] = ()) -
         if name in unmeasured:
             continue
         try:
-            MEASURES[name].needs(tools)
+            if network := MEASURES[name].network(settings):
+                tools.network(network)
         except ViewFusionError as error:
             if not settings.get("optional"):
                 raise ViewFusionError(f"{error}; or leave it out with --without {name}") from None
