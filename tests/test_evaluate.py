@@ -10,6 +10,7 @@ import pytest
 import trimesh
 from PIL import Image
 from test_benchmark import RING, ring_object
+from test_scoring import clip_weights
 
 from viewfusion.evaluation.protocols import protocol_names
 
@@ -162,6 +163,19 @@ def test_two_at_once_and_another_run_in_a_folder_are_refused(data, run):
     assert call(run, data)[0] == 0
     code, _, told = call(run, data, "--without", "psnr")
     assert (code, "is of another run (metrics=" in told) == (2, True), told
+
+
+def test_another_clip_is_another_run(data, run):
+    text = "about: A trial.\ntask: spin\nviews: 4\nsize: 64\nmetrics: {adjacent_clip: {network: ViT-B/32}}\n"
+    (data / "trial.yaml").write_text(text)
+    first, second = (clip_weights(data / f"clip{seed}", seed) for seed in (0, 1))
+    assert call(run, data, "--clip", first, ref=None)[0] == 0
+    weights = results(data)["metrics"]["adjacent_clip"]["weights"]
+    assert json.loads((data / "out/settings.json").read_text())["weights"] == {"adjacent_clip": weights}
+    assert weights["sha256"][:12] in (data / "out/report.html").read_text()
+    assert results(data)["summary"]["adjacent_clip"]["values"] == 8
+    code, _, told = call(run, data, "--clip", second, ref=None)
+    assert (code, "is of another run (weights.adjacent_clip.sha256=" in told) == (2, True), told
 
 
 def test_meshes(tmp_path, run):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.measures import MEASURES, Tools, Turn
@@ -114,6 +116,31 @@ def test_every_metric_of_pictures_can_be_taken(monkeypatch):
     known = {name for name, score in entry["scores"].items() if score is not None and math.isfinite(score)}
     assert known >= set(names) - {"flow_warp_error", "epipolar_residual"}  # noise may have no match at all
     assert all(set(one) >= {"title", "unit", "better", "of"} for one in scorer.described().values())
+
+
+def clip_weights(folder: Path, seed: int) -> Path:
+    """A tower as wide as ViT-B/32 and of a single thin layer, which is all that a name asks for."""
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": 768, "intermediate_size": 64, "num_attention_heads": 12, "num_hidden_layers": 1}
+    config = CLIPVisionConfig(**sizes, image_size=32, patch_size=32, projection_dim=8, hidden_act="gelu")
+    CLIPVisionModelWithProjection(config).save_pretrained(folder)
+    return folder
+
+
+def test_clip_is_the_tower_a_protocol_names_and_results_say_which(tmp_path):
+    first, second = clip_weights(tmp_path / "a", 0), clip_weights(tmp_path / "b", 1)
+    plain = protocol(clip={}, psnr={})
+    scorer = make_scorer(plain, Tools(first))
+    described = scorer.described()["clip"]
+    assert described["settings"] == {"network": "ViT-B/32"}
+    assert described["weights"]["name"] == "ViT-B/32"
+    assert scorer.weights() == {"clip": described["weights"]} == make_scorer(plain, Tools(first)).weights()
+    assert make_scorer(plain, Tools(second)).weights() != scorer.weights()
+    config = first / "config.json"
+    config.write_text(config.read_text().replace('"gelu"', '"quick_gelu"'))
+    assert make_scorer(plain, Tools(first)).weights() != scorer.weights(), "another activation"
+    with pytest.raises(ViewFusionError, match=r"a: CLIP's ViT-B/32, where ViT-B/16 is wanted; give --clip"):
+        make_scorer(protocol(clip={"network": "ViT-B/16"}), Tools(first))
 
 
 def test_a_failure_has_an_entry_too():

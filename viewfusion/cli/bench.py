@@ -213,6 +213,7 @@ class Bench:
             "data": {"name": self.data.name, "layout": self.data.layout, "objects": list(names)},
             "inputs": {name: judging.inputs[name] for name in names if name in judging.inputs},
             "metrics": list(scorer.metrics),
+            "weights": scorer.weights(),
         }
         path = folder / SETTINGS
         if path.exists():

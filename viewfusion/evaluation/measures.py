@@ -95,7 +95,17 @@ class Tools:
         path, wanted = (self.raft_path, _RAFT_WANTED) if name == "raft" else (self.clip_path, _CLIP_WANTED)
         if path is None:
             raise ViewFusionError(wanted.format(name))
-        return load_raft(path) if name == "raft" else load_clip(path)
+        if name == "raft":
+            return load_raft(path)
+        clip = load_clip(path)
+        if clip.name != name:
+            raise ViewFusionError(f"{path}: CLIP's {clip.name}, where {name} is wanted; give --clip that one")
+        return clip
+
+    def weights(self, name: str) -> dict[str, str] | None:
+        """What tells a network whose weights the user gives from others; those fetched are pinned."""
+        network = self.network(name)
+        return {"name": name, "sha256": str(network.sha256)} if name in (*CLIPS, "raft") else None
 
 
 _CLIP_WANTED = "CLIP wants its weights; give --clip a file or a folder of {}"
@@ -147,13 +157,16 @@ class Measure:
             turn, *looking, **{key: settings[key] for key in self.settings if key in settings}
         )
 
-    def described(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def described(self, settings: Mapping[str, Any], tools: Tools) -> dict[str, Any]:
         """For results."""
         given = {key: value for key, value in settings.items() if key != "optional"}
         if len(self.networks) > 1:
             given["network"] = self.network(settings)
         told = {"title": self.title, "unit": self.unit, "better": self.better, "of": self.of}
-        return {**told, "settings": given, "library": self.library}
+        name = self.network(settings)
+        weights = tools.weights(name) if name else None
+        known = {"weights": weights} if weights else {}
+        return {**told, "settings": given, "library": self.library, **known}
 
 
 def _compared(turn: Turn, network: nn.Module) -> torch.Tensor:

@@ -36,7 +36,11 @@ class Scorer:
     def described(self) -> dict[str, Any]:
         """What is taken, for results."""
         settings = self.protocol.metrics
-        return {name: MEASURES[name].described(settings[name]) for name in self.metrics}
+        return {name: MEASURES[name].described(settings[name], self.tools) for name in self.metrics}
+
+    def weights(self) -> dict[str, dict[str, str]]:
+        """What the networks of the user's are, by the metrics that look with them."""
+        return {name: each["weights"] for name, each in self.described().items() if "weights" in each}
 
     @torch.inference_mode()
     def entry(self, name: str, turn: Turn, notes: Iterable[str] = ()) -> dict[str, Any]:
