@@ -14,6 +14,7 @@ from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.measures import MEASURES, Tools, Turn
 from viewfusion.evaluation.protocols import Protocol
 from viewfusion.evaluation.scoring import comparison, failed_entry, make_scorer, mean
+from viewfusion.evaluation.summary import summarise
 from viewfusion.geometry import ring
 
 VIEWS, SIDE = 4, 16
@@ -67,6 +68,20 @@ def test_a_masks_overlap_is_of_what_is_not_white():
     scorer = make_scorer(protocol(mask_iou={}), Tools())
     assert scorer.entry("a", replace(scene, ours=ours))["scores"] == {"mask_iou": 0.5}
     assert scorer.entry("a", scene)["scores"] == {"mask_iou": 1}
+
+
+def test_a_metric_can_be_averaged_in_its_own_way():
+    """One object of 20, 40 and 20 dB, one of 35 (and two views that are equal, which have no number)."""
+    both = protocol(psnr={"averaging": "values"}, mask_iou={})
+    scorer = make_scorer(both, Tools())
+    described = scorer.described()
+    assert [each.get("averaging") for each in described.values()] == ["values", None]
+    assert described["psnr"]["settings"] == {}
+    offsets = [[0, 0.1, 0.01, 0.1], [0, 0, 0, 10**-1.75]]
+    entries = [scorer.entry(name, turn(each)) for name, each in zip("ab", offsets, strict=True)]
+    assert summarise(entries, described, "objects")["psnr"]["mean"] == pytest.approx((80 + 35) / 4, abs=1e-3)
+    plain = make_scorer(protocol(), Tools()).described()
+    assert summarise(entries, plain, "objects")["psnr"]["mean"] == pytest.approx((80 / 3 + 35) / 2, abs=1e-3)
 
 
 def test_a_metric_of_truth_needs_the_truth():

@@ -17,6 +17,8 @@ from torch import nn
 
 from viewfusion.errors import ViewFusionError
 
+from .summary import AVERAGINGS
+
 if TYPE_CHECKING:
     from viewfusion.geometry import Pose
 
@@ -142,7 +144,12 @@ class Measure:
     def allowed(self) -> dict[str, tuple[Any, ...] | None]:
         """The settings a protocol may state, and the values they can have where these are few."""
         chosen = {"network": self.networks} if len(self.networks) > 1 else {}
-        return {"optional": (False, True), **chosen, **dict.fromkeys(self.settings)}
+        return {
+            "optional": (False, True),
+            "averaging": AVERAGINGS,
+            **chosen,
+            **dict.fromkeys(self.settings),
+        }
 
     def network(self, settings: Mapping[str, Any]) -> str | None:
         """The name of what it looks with."""
@@ -159,14 +166,17 @@ class Measure:
 
     def described(self, settings: Mapping[str, Any], tools: Tools) -> dict[str, Any]:
         """For results."""
-        given = {key: value for key, value in settings.items() if key != "optional"}
-        if len(self.networks) > 1:
-            given["network"] = self.network(settings)
-        told = {"title": self.title, "unit": self.unit, "better": self.better, "of": self.of}
+        given = {key: settings[key] for key in self.settings if key in settings}
         name = self.network(settings)
-        weights = tools.weights(name) if name else None
-        known = {"weights": weights} if weights else {}
-        return {**told, "settings": given, "library": self.library, **known}
+        if len(self.networks) > 1:
+            given["network"] = name
+        told: dict[str, Any] = {"title": self.title, "unit": self.unit, "better": self.better, "of": self.of}
+        told |= {"settings": given, "library": self.library}
+        if "averaging" in settings:
+            told["averaging"] = settings["averaging"]
+        if weights := name and tools.weights(name):
+            told["weights"] = weights
+        return told
 
 
 def _compared(turn: Turn, network: nn.Module) -> torch.Tensor:

@@ -20,6 +20,7 @@ from viewfusion.resources import resource_folder
 from viewfusion.yaml_files import read_yaml
 
 from .measures import MEASURES
+from .summary import AVERAGINGS
 
 TASKS = ("targets", "ring", "spin", "mesh")
 """What is made of an input: the object's other views, each on its own way; a ring of all its views; a ring
@@ -27,9 +28,6 @@ that nobody has true views of; a mesh."""
 
 INPUTS = ("first", "listed")
 """Which view is the input: the first, or the one a list names for each object."""
-
-AVERAGING = ("values", "objects")
-"""A mean over all images (or pairs) of all objects; or over objects of their means."""
 
 DEFAULT = "viewfusion-embedded"
 
@@ -53,8 +51,9 @@ class Protocol:
         views: pictures an object has, the input among them; None: any number.
         input: one of :data:`INPUTS`.
         size: pixels a side that pictures are compared at.
-        background: that transparent pixels are laid over.
-        averaging: one of :data:`AVERAGING`.
+        background: that transparent pixels are laid over: "white", and nothing else is supported; it stands
+            here so that results say it.
+        averaging: one of :data:`.summary.AVERAGINGS`; a metric's own setting ``averaging`` comes first.
         mesh: settings of :func:`viewfusion.evaluation.meshes.score_meshes`.
         published: other people's numbers, each with ``system``, ``checkpoint``, ``data``, ``scores``,
             ``source``.
@@ -211,7 +210,7 @@ _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "input": _one_of(INPUTS),
     "size": ("16 to 2048 pixels", _is_count(16, 2048)),
     "background": _one_of(("white",)),
-    "averaging": _one_of(AVERAGING),
+    "averaging": _one_of(AVERAGINGS),
     "mesh": ("a mapping of settings", lambda value: isinstance(value, dict) and _is_plain(value)),
     "published": ("a list of mappings of system, checkpoint, data, scores, source", _are_published),
 }
