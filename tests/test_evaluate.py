@@ -12,7 +12,7 @@ from PIL import Image
 from test_benchmark import RING, ring_object
 from test_scoring import clip_weights
 
-from viewfusion.evaluation.protocols import protocol_names
+from viewfusion.evaluation.protocols import load_protocol, protocol_names
 
 NAMES = ("one", "two")
 
@@ -213,3 +213,11 @@ def test_protocols_are_shown(run):
     code, told, _ = run("protocols")
     assert code == 0
     assert [line for line in told.splitlines() if not line.startswith(" ")] == protocol_names()
+    syncdreamer = load_protocol("syncdreamer")
+    shown = told.partition("\nsyncdreamer\n")[2].partition("\nviewfusion")[0]
+    assert "task: ring, 16 views at 256 pixels" in shown
+    assert "metrics: psnr, ssim, lpips_vgg" in shown
+    assert f"SHA-256: {syncdreamer.sha256[:12]}" in shown
+    place = Path(shown.partition("file: ")[2].strip())
+    assert load_protocol(place).sha256 == syncdreamer.sha256, "it can be copied"
+    assert "task: mesh\n" in told

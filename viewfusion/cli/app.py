@@ -8,7 +8,6 @@ nobody reads what is printed.
 from __future__ import annotations
 
 import sys
-import textwrap
 import warnings
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -383,10 +382,9 @@ def evaluate(
 @app.command()
 def protocols() -> None:
     """Show the protocols that come with viewfusion: what each one's numbers mean."""
-    from viewfusion.evaluation.protocols import load_protocol, protocol_names
+    from .protocols import print_protocols
 
-    for name in protocol_names():
-        typer.echo(f"{name}\n{textwrap.indent(textwrap.fill(load_protocol(name).about.strip(), 96), '    ')}")
+    print_protocols()
 
 
 @app.command()

@@ -88,6 +88,11 @@ def protocol_names() -> list[str]:
     return sorted(path.stem for path in _folder().glob("*.yaml"))
 
 
+def protocol_file(name: str) -> Path:
+    """Where the one called ``name`` lies, to be read or copied."""
+    return _folder() / f"{name}.yaml"
+
+
 def load_protocol(name: str | Path = DEFAULT) -> Protocol:
     """The protocol called ``name``, or that of a YAML file.
 
@@ -98,7 +103,7 @@ def load_protocol(name: str | Path = DEFAULT) -> Protocol:
     text = str(name)
     path = Path(name)
     if text in protocol_names():
-        path = _folder() / f"{text}.yaml"
+        path = protocol_file(text)
     elif path.suffix not in (".yaml", ".yml"):
         near = did_you_mean(text, protocol_names())
         known = ", ".join(protocol_names())
