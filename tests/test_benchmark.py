@@ -20,11 +20,13 @@ from PIL import Image
 from viewfusion import ViewFusionPipeline, load_config
 from viewfusion.benchmark import check_same_objects, generate, object_seed, predicted, read_truth
 from viewfusion.benchmark.truth import NEAR_DEG
+from viewfusion.cli.benchmark import Network, runs
 from viewfusion.config import changed
 from viewfusion.datasets import Cameras, random_poses, ring_poses, write_layout
 from viewfusion.datasets.reading import DatasetObject, Picture, open_dataset
 from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.protocols import load_protocol
+from viewfusion.fusion import VARIANTS
 from viewfusion.geometry import Pose, path_to, ring
 from viewfusion.preprocessing import PreparedImage
 
@@ -302,7 +304,14 @@ class TestCommand:
         assert {path: path.read_bytes() for path in (data / "out").rglob("*") if path.is_file()} == before
 
     def test_variants_and_sweeps_are_runs_side_by_side(self, data, run):
-        more = ("--variants", "zero123,viewfusion", "--sweep", "fusion.input_temperature=0.1,0.5")
+        more = (
+            "--without",
+            " mask_iou, ",
+            "--variants",
+            "zero123, viewfusion",
+            "--sweep",
+            "fusion.input_temperature=0.1,0.5",
+        )
         code, _, told = run(*self.arguments(data, "out", *more))
         assert code == 0, told
         folders = sorted(path.parent.name for path in (data / "out").glob("*/results.json"))
@@ -312,10 +321,15 @@ class TestCommand:
             for value in ("0.1", "0.5")
         ]
         read = {name: json.loads((data / "out" / name / "results.json").read_text()) for name in folders}
+        assert all(list(each["metrics"]) == ["psnr"] for each in read.values())
         alone = [read[f"zero123,input_temperature={value}"] for value in ("0.1", "0.5")]
         assert alone[0]["objects"] == alone[1]["objects"]  # without fusion no temperature matters
         assert alone[0]["objects"] != read["viewfusion,input_temperature=0.1"]["objects"]
         assert (data / "out/report.html").is_file()
+
+    def test_all_variants_may_be_asked_for_among_others(self):
+        labels = list(runs(Network("zero123-nano", None, None, None, variants="zero123, all")))
+        assert labels == ["zero123", *(name for name in VARIANTS if name != "zero123")]
 
     @pytest.mark.parametrize(
         ("more", "told"),

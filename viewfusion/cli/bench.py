@@ -88,7 +88,7 @@ class Scoring:
                 inputs = read_numbers(path, "--inputs", int, "index of its input view")
         elif self.inputs:
             raise ViewFusionError(f"--inputs: the first view is the input in {protocol.name}; leave it out")
-        without = tuple(name for name in self.without.split(",") if name)
+        without = tuple(name for each in self.without.split(",") if (name := each.strip()))
         return Judging(protocol, inputs, without, self.clip, self.raft)
 
 
