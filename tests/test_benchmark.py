@@ -345,6 +345,8 @@ class TestCommand:
             (("--without", "pnsr"), "trial has no such metric"),
             (("--without", "psnr,mask_iou"), "no metric of trial can be taken"),
             (("--checkpoint", "nowhere"), "nowhere"),
+            (("--clip", "nope"), "--clip: no metric of trial looks with it; leave it out"),
+            (("--raft", "nope"), "--raft: no metric of trial looks with it; leave it out"),
             (("--device", "cuda:7"), "there is none here"),
             (("--inputs", "list.json"), "the first view is the input in trial; leave it out"),
         ],
@@ -373,6 +375,21 @@ class TestCommand:
         assert run(*self.arguments(data, "out"))[0] == 0
         code, _, told = run(*self.arguments(data, "out", "seed=1"))
         assert (code, "is of another run (system.config.seed=0, now 1)" in told) == (2, True), told
+        code, _, told = run(*self.arguments(data, "out", "--variants", "zero123"))
+        assert (code, "out is of a single run; choose another --out" in told) == (2, True), told
+        assert not (data / "out/zero123").exists()
+
+    def test_a_single_run_is_not_laid_over_runs_side_by_side(self, data, run):
+        (data / "out/zero123").mkdir(parents=True)
+        (data / "out/zero123/settings.json").write_text("{}")
+        for arguments in (
+            self.arguments(data, "out"),
+            ["evaluate", "--protocol", data / "trial.yaml", "--pred", data / "data", "--ref", data / "data",
+             "--out", data / "out"],
+        ):  # fmt: skip
+            code, _, told = run(*arguments)
+            assert (code, "out holds runs side by side (zero123); choose another" in told) == (2, True), told
+        assert [path.name for path in (data / "out").iterdir()] == ["zero123"]
 
     @pytest.mark.slow
     def test_two_processes_and_one_that_was_killed_give_the_same_bytes(self, data):

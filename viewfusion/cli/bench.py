@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from viewfusion.benchmark import Judging
     from viewfusion.datasets.reading import Dataset
     from viewfusion.evaluation.items import Item, Work
+    from viewfusion.evaluation.protocols import Protocol
     from viewfusion.evaluation.runner import Spread
     from viewfusion.evaluation.scoring import Scorer
 
@@ -69,8 +70,8 @@ class Scoring:
             others: folders that are read, too.
 
         Raises:
-            ViewFusionError: no such protocol, a list it has no use for, or ``out`` is in what is read, where
-                it would be taken for an object.
+            ViewFusionError: no such protocol, a list or weights it has no use for, or ``out`` is in what is
+                read, where it would be taken for an object.
         """
         from viewfusion.benchmark import Judging
         from viewfusion.evaluation.protocols import load_protocol
@@ -89,7 +90,18 @@ class Scoring:
         elif self.inputs:
             raise ViewFusionError(f"--inputs: the first view is the input in {protocol.name}; leave it out")
         without = tuple(name for each in self.without.split(",") if (name := each.strip()))
+        self._check_weights(protocol, without)
         return Judging(protocol, inputs, without, self.clip, self.raft)
+
+    def _check_weights(self, protocol: Protocol, without: Sequence[str]) -> None:
+        """Refuse weights that no metric looks with."""
+        from viewfusion.evaluation.measures import CLIPS, MEASURES
+
+        taken = {key: settings for key, settings in protocol.metrics.items() if key not in without}
+        looking = {MEASURES[key].network(settings) for key, settings in taken.items()}
+        for option, path, networks in (("--clip", self.clip, CLIPS), ("--raft", self.raft, ("raft",))):
+            if path and looking.isdisjoint(networks):
+                raise ViewFusionError(f"{option}: no metric of {protocol.name} looks with it; leave it out")
 
 
 @dataclass(frozen=True)
@@ -252,6 +264,19 @@ class Bench:
         if failed:
             rest = f"; the others are in {self.out}" if len(failed) < len(items) else ""
             raise BatchError(f"{len(failed)} of {len(items)} objects failed{rest}")
+
+
+def check_kind(out: Path, folders: Collection[Path]) -> None:
+    """Refuse to mix runs side by side in ``out`` and a single one, whose folder is ``out`` itself.
+
+    Raises:
+        ViewFusionError: the runs of ``folders`` are of one kind, those that are there of the other.
+    """
+    beside = sorted(path.parent.name for path in out.glob(f"*/{SETTINGS}"))
+    if out in folders and beside:
+        raise ViewFusionError(f"{out} holds runs side by side ({beside[0][:60]}); choose another --out")
+    if out not in folders and (out / SETTINGS).exists():
+        raise ViewFusionError(f"{out} is of a single run; choose another --out for runs side by side")
 
 
 def opened(path: Path, layout: str, option: str) -> Dataset:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from viewfusion.errors import ViewFusionError, did_you_mean
 
-from .bench import PROCESS, Bench, Data, Scoring, opened
+from .bench import PROCESS, Bench, Data, Scoring, check_kind, opened
 
 if TYPE_CHECKING:
     from viewfusion.config import Config
@@ -51,6 +51,7 @@ def benchmark(data: Path | None, network: Network, scoring: Scoring) -> None:
     if judging.protocol.task == "mesh":
         raise ViewFusionError(f"{judging.protocol.name} is of meshes, which only `evaluate` scores")
     configs = {scoring.out / label: config for label, config in runs(network).items()}
+    check_kind(scoring.out, configs)
     dataset = opened(data, scoring.layout, "--data")
     pipeline, checkpoint = _loaded(network)
     systems = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from viewfusion.errors import ViewFusionError
 
-from .bench import PROCESS, Bench, Data, Scoring, opened, read_numbers
+from .bench import PROCESS, Bench, Data, Scoring, check_kind, opened, read_numbers
 
 if TYPE_CHECKING:
     from viewfusion.benchmark import Judging
@@ -60,6 +60,7 @@ def evaluate(pred: Predictions, ref: Reference, scoring: Scoring) -> None:
     judging = scoring.judging(ref.folder or pred.folder, pred.folder)
     if ref.folder is None and judging.protocol.task != "spin":
         raise ViewFusionError(f"{judging.protocol.name} compares with the truth; give --ref its folder")
+    check_kind(scoring.out, [scoring.out])
     score = _meshes if judging.protocol.task == "mesh" else _views
     score(judging, pred, ref, scoring)
 
