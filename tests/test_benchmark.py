@@ -21,11 +21,13 @@ from PIL import Image
 from viewfusion import ViewFusionPipeline, load_config
 from viewfusion.benchmark import check_same_objects, generate, object_seed, predicted, read_truth
 from viewfusion.benchmark.truth import NEAR_DEG
+from viewfusion.cli.benchmark import Network, runs
 from viewfusion.config import changed
 from viewfusion.datasets import Cameras, random_poses, ring_poses, write_layout
 from viewfusion.datasets.reading import DatasetObject, Picture, open_dataset
 from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.protocols import load_protocol
+from viewfusion.fusion import VARIANTS
 from viewfusion.geometry import Pose, path_to, ring
 from viewfusion.preprocessing import PreparedImage, over_white
 
@@ -374,7 +376,14 @@ class TestCommand:
         assert [each["scores"] for each in other["objects"]] == [each["scores"] for each in before["objects"]]
 
     def test_variants_and_sweeps_are_runs_side_by_side(self, data, run):
-        more = ("--variants", "zero123,viewfusion", "--sweep", "fusion.input_temperature=0.1,0.5")
+        more = (
+            "--without",
+            " mask_iou, ",
+            "--variants",
+            "zero123, viewfusion",
+            "--sweep",
+            "fusion.input_temperature=0.1,0.5",
+        )
         code, _, told = run(*self.arguments(data, "out", *more))
         assert code == 0, told
         folders = sorted(path.parent.name for path in (data / "out").glob("*/results.json"))
@@ -384,6 +393,7 @@ class TestCommand:
             for value in ("0.1", "0.5")
         ]
         read = {name: json.loads((data / "out" / name / "results.json").read_text()) for name in folders}
+        assert all(list(each["metrics"]) == ["psnr"] for each in read.values())
         alone = [read[f"zero123,input_temperature={value}"] for value in ("0.1", "0.5")]
         assert alone[0]["objects"] == alone[1]["objects"]  # without fusion no temperature matters
         assert alone[0]["objects"] != read["viewfusion,input_temperature=0.1"]["objects"]
@@ -402,6 +412,10 @@ class TestCommand:
             assert (code, told in error) == (2, True), error
             assert sorted((data / out).rglob("*")) == before
 
+    def test_all_variants_may_be_asked_for_among_others(self):
+        labels = list(runs(Network("zero123-nano", None, None, None, variants="zero123, all")))
+        assert labels == ["zero123", *(name for name in VARIANTS if name != "zero123")]
+
     @pytest.mark.parametrize(
         ("more", "told"),
         [
@@ -416,6 +430,8 @@ class TestCommand:
             (("--without", "pnsr"), "trial has no such metric"),
             (("--without", "psnr,mask_iou"), "no metric of trial can be taken"),
             (("--checkpoint", "nowhere"), "nowhere"),
+            (("--clip", "nope"), "--clip: no metric of trial looks with it; leave it out"),
+            (("--raft", "nope"), "--raft: no metric of trial looks with it; leave it out"),
             (("--device", "cuda:7"), "there is none here"),
             (("--devices", "0"), "--devices must be auto or 1 to 1024"),
             (("--inputs", "list.json"), "the first view is the input in trial; leave it out"),

@@ -11,9 +11,10 @@ import pytest
 import trimesh
 from PIL import Image
 from test_benchmark import RING, ring_object
+from test_scoring import clip_weights
 
 from viewfusion.benchmark import files_digest, parts
-from viewfusion.evaluation.protocols import protocol_names
+from viewfusion.evaluation.protocols import load_protocol, protocol_names
 from viewfusion.resources import resource_folder
 
 NAMES = ("one", "two")
@@ -195,6 +196,19 @@ def test_two_at_once_and_another_run_in_a_folder_are_refused(data, run):
     assert (code, "is of another run (metrics=" in told) == (2, True), told
 
 
+def test_another_clip_is_another_run(data, run):
+    text = "about: A trial.\ntask: spin\nviews: 4\nsize: 64\nmetrics: {adjacent_clip: {network: ViT-B/32}}\n"
+    (data / "trial.yaml").write_text(text)
+    first, second = (clip_weights(data / f"clip{seed}", seed) for seed in (0, 1))
+    assert call(run, data, "--clip", first, ref=None)[0] == 0
+    weights = results(data)["metrics"]["adjacent_clip"]["weights"]
+    assert json.loads((data / "out/settings.json").read_text())["weights"] == {"adjacent_clip": weights}
+    assert weights["sha256"][:12] in (data / "out/report.html").read_text()
+    assert results(data)["summary"]["adjacent_clip"]["values"] == 8
+    code, _, told = call(run, data, "--clip", second, ref=None)
+    assert (code, "is of another run (weights.adjacent_clip.sha256=" in told) == (2, True), told
+
+
 def test_meshes(tmp_path, run):
     """A unit ball against a slightly smaller one, which the protocol scales to the same size; and a cube."""
     for folder, radius in (("pred", 0.4), ("ref", 1.0)):
@@ -253,3 +267,11 @@ def test_protocols_are_shown(run):
     code, told, _ = run("protocols")
     assert code == 0
     assert [line for line in told.splitlines() if not line.startswith(" ")] == protocol_names()
+    syncdreamer = load_protocol("syncdreamer")
+    shown = told.partition("\nsyncdreamer\n")[2].partition("\nviewfusion")[0]
+    assert "task: ring, 16 views at 256 pixels" in shown
+    assert "metrics: psnr, ssim, lpips_vgg" in shown
+    assert f"SHA-256: {syncdreamer.sha256[:12]}" in shown
+    place = Path(shown.partition("file: ")[2].strip())
+    assert load_protocol(place).sha256 == syncdreamer.sha256, "it can be copied"
+    assert "task: mesh\n" in told

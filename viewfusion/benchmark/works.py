@@ -40,13 +40,14 @@ class Judging:
     Args:
         inputs: which view is the input, by object, where the protocol leaves that to a list.
         without: metrics to leave out.
-        clip: of CLIP's weights.
+        clip, raft: of CLIP's and RAFT's weights.
     """
 
     protocol: Protocol
     inputs: Mapping[str, int] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     clip: Path | None = None
+    raft: Path | None = None
 
     def scorer(self, device: torch.device | str = "cpu") -> Scorer:
         """With its networks on ``device``.
@@ -54,7 +55,7 @@ class Judging:
         Raises:
             ViewFusionError: something a metric needs is not here.
         """
-        return make_scorer(self.protocol, Tools(self.clip, str(device)), self.without)
+        return make_scorer(self.protocol, Tools(self.clip, self.raft, str(device)), self.without)
 
     def outcome(
         self, scorer: Scorer, name: str, truth: Truth, ours: Sequence[np.ndarray], notes: Sequence[str] = ()

@@ -8,7 +8,6 @@ nobody reads what is printed.
 from __future__ import annotations
 
 import sys
-import textwrap
 import warnings
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -42,6 +41,7 @@ from .options import (
     Point,
     Preset,
     Protocol,
+    RaftWeights,
     RunOut,
     Seed,
     Segmenter,
@@ -320,6 +320,7 @@ def benchmark(
     inputs: InputViews = None,
     without: Without = "",
     clip: ClipWeights = None,
+    raft: RaftWeights = None,
     device: Device = "auto",
     devices: Devices = "auto",
     num_nodes: Nodes = 1,
@@ -332,7 +333,9 @@ def benchmark(
     from .benchmark import benchmark as run
 
     network = Network(checkpoint, model_config, family, preset, settings or (), variants, sweep or ())
-    scoring = Scoring(protocol, layout, inputs, without, clip, (device, devices, num_nodes, strategy), out)
+    scoring = Scoring(
+        protocol, layout, inputs, without, clip, raft, (device, devices, num_nodes, strategy), out
+    )
     with stopping_kindly("objects"):
         run(data, network, scoring)
 
@@ -357,6 +360,7 @@ def evaluate(
     inputs: InputViews = None,
     without: Without = "",
     clip: ClipWeights = None,
+    raft: RaftWeights = None,
     device: Device = "auto",
     devices: Devices = "auto",
     num_nodes: Nodes = 1,
@@ -369,7 +373,7 @@ def evaluate(
     from .evaluate import evaluate as run
 
     scoring = Scoring(
-        protocol, ref_layout, inputs, without, clip, (device, devices, num_nodes, strategy), out
+        protocol, ref_layout, inputs, without, clip, raft, (device, devices, num_nodes, strategy), out
     )
     with stopping_kindly("objects"):
         run(Predictions(pred, pred_layout, resize, pred_up), Reference(ref, ref_up, turns), scoring)
@@ -378,10 +382,9 @@ def evaluate(
 @app.command()
 def protocols() -> None:
     """Show the protocols that come with viewfusion: what each one's numbers mean."""
-    from viewfusion.evaluation.protocols import load_protocol, protocol_names
+    from .protocols import print_protocols
 
-    for name in protocol_names():
-        typer.echo(f"{name}\n{textwrap.indent(textwrap.fill(load_protocol(name).about.strip(), 96), '    ')}")
+    print_protocols()
 
 
 @app.command()
