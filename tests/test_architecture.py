@@ -84,7 +84,7 @@ TABLE = {
     ),
     # A protocol and data, and a pipeline or predictions.
     "benchmark": Row(
-        "__init__ conditioning config datasets errors evaluation geometry pipeline preprocessing",
+        "__init__ conditioning config datasets errors evaluation geometry outputs pipeline preprocessing",
         "numpy torch PIL",
     ),
     "cli": Row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,13 +21,15 @@ from PIL import Image
 from viewfusion import ViewFusionPipeline, load_config
 from viewfusion.benchmark import check_same_objects, generate, object_seed, predicted, read_truth
 from viewfusion.benchmark.truth import NEAR_DEG
+from viewfusion.cli.benchmark import Network, runs
 from viewfusion.config import changed
 from viewfusion.datasets import Cameras, random_poses, ring_poses, write_layout
 from viewfusion.datasets.reading import DatasetObject, Picture, open_dataset
 from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.protocols import load_protocol
+from viewfusion.fusion import VARIANTS
 from viewfusion.geometry import Pose, path_to, ring
-from viewfusion.preprocessing import PreparedImage
+from viewfusion.preprocessing import PreparedImage, over_white
 
 VIEWS, SIZE = 4, 64
 QUICK = "sampling.num_inference_steps=2"
@@ -128,6 +131,14 @@ class TestTruth:
         with pytest.raises(ViewFusionError, match="its input is view 4, there are 4 views"):
             read_truth(listed, each, {each.name: 4})
 
+    def test_a_list_of_inputs_goes_before_what_the_data_says(self, tmp_path):
+        each = replace(ring_object(tmp_path / "a"), input_index=0)
+        listed = protocol(tmp_path, RING + "input: listed\n")
+        assert read_truth(listed, each, {"a": 2}).order == (2, 3, 0, 1)
+        assert read_truth(listed, replace(each, input_index=1), {}).order == (1, 2, 3, 0)
+        first = protocol(tmp_path)  # has no list
+        assert read_truth(first, replace(each, input_index=1), {"a": 2}).order == (1, 2, 3, 0)
+
     def test_views_of_several_sizes(self, tmp_path):
         each = ring_object(tmp_path / "a")
         Image.fromarray(picture(1, 32)).save(each.pictures[1].path)
@@ -210,15 +221,52 @@ class TestPredictions:
             replace(pose, azimuth=pose.azimuth + 2) for pose in truth.poses
         ]  # another world, same views
         assert len(predicted(self.made(tmp_path / "p", range(4), poses=turned), truth, SIZE, False)) == 4
-        other_way = [replace(pose, azimuth=-pose.azimuth) for pose in truth.poses]
+        doubled = [replace(pose, azimuth=2 * pose.azimuth) for pose in truth.poses]
         with pytest.raises(
-            ViewFusionError, match=r"prediction 1 is at azimuth -90.0 .* the true view is at 90.0"
+            ViewFusionError, match=r"prediction 2 is at azimuth -?0\.0 .* by its number it is that at -?180"
         ):
-            predicted(self.made(tmp_path / "q", range(4), poses=other_way), truth, SIZE, False)
+            predicted(self.made(tmp_path / "q", range(4), poses=doubled), truth, SIZE, False)
         lower = [replace(pose, elevation=pose.elevation - math.radians(2 * NEAR_DEG * bool(place)))
                  for place, pose in enumerate(truth.poses)]  # fmt: skip
         with pytest.raises(ViewFusionError, match=r"elevation 20\.9"):
             predicted(self.made(tmp_path / "r", range(4), poses=lower), truth, SIZE, False)
+
+    @pytest.mark.parametrize("way", [1, -1])
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_poses_tell_which_view_is_which(self, tmp_path, way, whole):
+        """True views are stored clockwise, predictions either way, with or without the input."""
+        stored = [Pose.from_degrees(50 - 90 * place, 20, 1.7) for place in range(4)]
+        truth = read_truth(protocol(tmp_path), write_object(tmp_path / "a", stored), {})
+        poses = [Pose.from_degrees(170 - 90 * place, 20, 1.7) for place in range(4)]
+        numbers = [0, *(range(1, 4) if way > 0 else range(3, 0, -1))][not whole :]
+        each = self.made(tmp_path / "p", numbers, poses=poses)
+        turn = truth.turn(predicted(each, truth, SIZE, False), SIZE)
+        assert torch.equal(turn.ours, turn.truth)
+
+    def test_without_the_input_the_first_tells_how_the_world_is_turned(self, tmp_path):
+        """So those that claim other places are refused, and not taken for what their numbers say."""
+        truth = read_truth(protocol(tmp_path), ring_object(tmp_path / "a"), {})
+        poses = [replace(pose, azimuth=1 - pose.azimuth) for pose in truth.poses]
+        with pytest.raises(ViewFusionError, match=r"prediction 2 is at azimuth -?0\.0 from the input"):
+            predicted(self.made(tmp_path / "p", (1, 2, 3), poses=poses), truth, SIZE, False)
+
+    def test_the_input_that_the_predictions_name_goes_before_its_number(self, tmp_path):
+        """As a spin of ours has it, which begins with the input wherever that is among the true views."""
+        listed = protocol(tmp_path, RING + "input: listed\n")
+        truth = read_truth(listed, ring_object(tmp_path / "a"), {"a": 2})
+        own = [replace(pose, azimuth=pose.azimuth + 1) for pose in truth.poses]
+        made = self.made(tmp_path / "p", range(4), poses=own)
+        for place, number in enumerate((2, 3, 0, 1)):
+            Image.fromarray(picture(number)).save(made.pictures[place].path)
+        turn = truth.turn(predicted(replace(made, input_index=0), truth, SIZE, False), SIZE)
+        assert torch.equal(turn.ours, turn.truth)
+
+    def test_where_the_true_input_has_no_pose_those_of_predictions_are_not_compared(self, tmp_path):
+        text = "about: A trial.\ntask: spin\nviews: 4\nsize: 64\nmetrics: {adjacent_sift: {}}\n"
+        photo = self.made(tmp_path / "a", range(1))
+        made = self.made(tmp_path / "p", range(4), poses=ring_poses(4, 0.1, 1.2))
+        ours = predicted(made, read_truth(protocol(tmp_path, text), photo, {}), SIZE, False)
+        assert np.array_equal(ours[3], over_white(picture(3)))
 
     def test_those_without_the_input_are_told_apart_by_their_numbers(self, tmp_path):
         """As files that were read: a view that is lost is not taken for the input."""
@@ -295,14 +343,47 @@ class TestCommand:
         assert [image["view"] for image in first["images"]] == [1, 2, 3]
         means = [sum(image["scores"]["psnr"] for image in each["images"]) / 3 for each in results["objects"]]
         assert results["summary"]["psnr"]["mean"] == pytest.approx(sum(means) / 2, abs=1e-5)
-        assert len(list((data / "out/objects/one/views").iterdir())) == 4
+        assert len(list((data / "out/objects/one/views").glob("*.png"))) == 4
         assert "trial" in (data / "out/report.html").read_text()
         before = {path: path.read_bytes() for path in (data / "out").rglob("*") if path.is_file()}
         assert run(*self.arguments(data, "out"))[0] == 0
         assert {path: path.read_bytes() for path in (data / "out").rglob("*") if path.is_file()} == before
 
+    def test_what_was_made_is_scored_again_by_any_protocol(self, data, run):
+        """By its own as before; by one without true views; by one whose true views are stored clockwise."""
+        assert run(*self.arguments(data, "out"))[0] == 0
+
+        def scored(out: str, text: str, *more: str) -> dict:
+            protocol(data, text)
+            arguments = ("--protocol", data / "trial.yaml", "--pred", data / "out", "--out", data / out)
+            code, _, told = run("evaluate", *map(str, arguments), "--devices", "1", *more)
+            assert code == 0, told
+            return json.loads((data / out / "results.json").read_text())
+
+        before = json.loads((data / "out/results.json").read_text())
+        again = scored("again", RING, "--ref", str(data / "data"))
+        assert [each["name"] for each in again["objects"]] == ["one", "two"]
+        assert again["objects"] == before["objects"]
+        spin = "about: A trial.\ntask: spin\nviews: 4\nsize: 32\nmetrics: {adjacent_sift: {}}\n"
+        assert [len(each["pairs"]) for each in scored("spin", spin)["objects"]] == [4, 4]
+        for name in ("one", "two"):
+            shutil.rmtree(data / "data" / name)
+            clockwise = [replace(pose, azimuth=-pose.azimuth) for pose in ring_poses(VIEWS, 0.4, 1.6)]
+            write_object(data / "data" / name, clockwise)
+            for number, other in ((1, 3), (3, 1)):
+                Image.fromarray(picture(other)).save(data / "data" / name / f"{number:03d}.png")
+        other = scored("clockwise", RING, "--ref", str(data / "data"))
+        assert [each["scores"] for each in other["objects"]] == [each["scores"] for each in before["objects"]]
+
     def test_variants_and_sweeps_are_runs_side_by_side(self, data, run):
-        more = ("--variants", "zero123,viewfusion", "--sweep", "fusion.input_temperature=0.1,0.5")
+        more = (
+            "--without",
+            " mask_iou, ",
+            "--variants",
+            "zero123, viewfusion",
+            "--sweep",
+            "fusion.input_temperature=0.1,0.5",
+        )
         code, _, told = run(*self.arguments(data, "out", *more))
         assert code == 0, told
         folders = sorted(path.parent.name for path in (data / "out").glob("*/results.json"))
@@ -312,10 +393,28 @@ class TestCommand:
             for value in ("0.1", "0.5")
         ]
         read = {name: json.loads((data / "out" / name / "results.json").read_text()) for name in folders}
+        assert all(list(each["metrics"]) == ["psnr"] for each in read.values())
         alone = [read[f"zero123,input_temperature={value}"] for value in ("0.1", "0.5")]
         assert alone[0]["objects"] == alone[1]["objects"]  # without fusion no temperature matters
         assert alone[0]["objects"] != read["viewfusion,input_temperature=0.1"]["objects"]
         assert (data / "out/report.html").is_file()
+
+    def test_a_single_run_and_several_share_no_folder(self, data, run):
+        for folder in ("one", "many/zero123"):
+            (data / folder).mkdir(parents=True)
+            (data / folder / "settings.json").write_text("{}")
+        for out, more, told in (
+            ("many", (), "many holds several runs (zero123); choose another --out for one alone"),
+            ("one", ("--variants", "zero123"), "one holds a single run; choose another --out for several"),
+        ):
+            before = sorted((data / out).rglob("*"))
+            code, _, error = run(*self.arguments(data, out, *more))
+            assert (code, told in error) == (2, True), error
+            assert sorted((data / out).rglob("*")) == before
+
+    def test_all_variants_may_be_asked_for_among_others(self):
+        labels = list(runs(Network("zero123-nano", None, None, None, variants="zero123, all")))
+        assert labels == ["zero123", *(name for name in VARIANTS if name != "zero123")]
 
     @pytest.mark.parametrize(
         ("more", "told"),
@@ -331,14 +430,17 @@ class TestCommand:
             (("--without", "pnsr"), "trial has no such metric"),
             (("--without", "psnr,mask_iou"), "no metric of trial can be taken"),
             (("--checkpoint", "nowhere"), "nowhere"),
+            (("--clip", "nope"), "--clip: no metric of trial looks with it; leave it out"),
+            (("--raft", "nope"), "--raft: no metric of trial looks with it; leave it out"),
             (("--device", "cuda:7"), "there is none here"),
+            (("--devices", "0"), "--devices must be auto or 1 to 1024"),
             (("--inputs", "list.json"), "the first view is the input in trial; leave it out"),
         ],
     )
     def test_bad_options_start_nothing(self, data, run, more, told):
         code, _, error = run(*self.arguments(data, "out", *more))
         assert (code, told in error) == (2, True), error
-        assert not list((data / "out").glob("objects/*"))
+        assert not (data / "out").exists()
 
     def test_a_folder_in_the_data_is_no_place_for_a_run(self, data, run):
         code, _, told = run(*self.arguments(data, "data/out"))

@@ -158,6 +158,12 @@ def test_the_command_prints_a_table(tmp_path, run):
     assert "2 of 2" in row
 
 
+def test_one_object_is_one_object(tmp_path, run):
+    folders = [made_up_run(tmp_path / name, variant=name, names=("cup",)) for name in ("a", "b")]
+    code, out, _ = run("compare", *folders)
+    assert (code, "1 object, baseline" in out) == (0, True), out
+
+
 def test_the_command_prints_json_and_writes_a_report(tmp_path, run):
     folders = [made_up_run(tmp_path / name, variant=name, names=("cup",)) for name in ("a", "b")]
     code, out, _ = run("compare", *folders, "--json", "--out", tmp_path / "both.html")

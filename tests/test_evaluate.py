@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 import trimesh
 from PIL import Image
 from test_benchmark import RING, ring_object
+from test_scoring import clip_weights
 
-from viewfusion.evaluation.protocols import protocol_names
+from viewfusion.benchmark import files_digest, parts
+from viewfusion.evaluation.protocols import load_protocol, protocol_names
+from viewfusion.resources import resource_folder
 
 NAMES = ("one", "two")
 
@@ -80,6 +84,34 @@ def test_predictions_that_changed_since_are_not_taken_for_scored(data, run):
     Image.new("RGB", (64, 64)).save(data / "pred/two/001.png")
     code, _, told = call(run, data)
     assert (code, "two was made of other files" in told) == (2, True), told
+
+
+def test_a_copy_of_the_data_is_the_same_data_and_other_cameras_are_not(data, run):
+    assert call(run, data)[0] == 0
+    before = (data / "out/objects/one/object.json").read_bytes()
+    for name in ("pred", "ref"):  # as a clone has them: the same contents, other times
+        shutil.copytree(data / name, data / "copy" / name, copy_function=shutil.copyfile)
+        shutil.rmtree(data / name)
+        (data / "copy" / name).rename(data / name)
+    assert call(run, data)[0] == 0
+    shutil.rmtree(data / "out/objects/one")
+    assert call(run, data)[0] == 0
+    assert (data / "out/objects/one/object.json").read_bytes() == before
+    angles = data / "ref/two/angles.json"
+    angles.write_text(angles.read_text().replace('"radius": 1.6', '"radius": 1.61'))
+    code, _, told = call(run, data)
+    assert (code, "two was made of other files" in told) == (2, True), told
+
+
+def test_a_mesh_is_known_by_its_triangles_wherever_they_are(tmp_path):
+    """A glTF file keeps them in another one."""
+    trimesh.creation.box().export(tmp_path / "ball.gltf")
+    buffers = sorted(tmp_path.glob("*.bin"))
+    assert parts(tmp_path / "ball.gltf") == [tmp_path / "ball.gltf", *buffers]
+    before = files_digest(parts(tmp_path / "ball.gltf"))
+    buffers[-1].write_bytes(b"others")
+    assert files_digest(parts(tmp_path / "ball.gltf")) != before
+    assert parts(tmp_path / "ball.ply") == [tmp_path / "ball.ply"]
 
 
 def test_another_size_is_refused_unless_asked_for(data, run):
@@ -164,6 +196,19 @@ def test_two_at_once_and_another_run_in_a_folder_are_refused(data, run):
     assert (code, "is of another run (metrics=" in told) == (2, True), told
 
 
+def test_another_clip_is_another_run(data, run):
+    text = "about: A trial.\ntask: spin\nviews: 4\nsize: 64\nmetrics: {adjacent_clip: {network: ViT-B/32}}\n"
+    (data / "trial.yaml").write_text(text)
+    first, second = (clip_weights(data / f"clip{seed}", seed) for seed in (0, 1))
+    assert call(run, data, "--clip", first, ref=None)[0] == 0
+    weights = results(data)["metrics"]["adjacent_clip"]["weights"]
+    assert json.loads((data / "out/settings.json").read_text())["weights"] == {"adjacent_clip": weights}
+    assert weights["sha256"][:12] in (data / "out/report.html").read_text()
+    assert results(data)["summary"]["adjacent_clip"]["values"] == 8
+    code, _, told = call(run, data, "--clip", second, ref=None)
+    assert (code, "is of another run (weights.adjacent_clip.sha256=" in told) == (2, True), told
+
+
 def test_meshes(tmp_path, run):
     """A unit ball against a slightly smaller one, which the protocol scales to the same size; and a cube."""
     for folder, radius in (("pred", 0.4), ("ref", 1.0)):
@@ -195,7 +240,38 @@ def test_meshes(tmp_path, run):
     assert (code, "only `evaluate` scores" in told) == (2, True)
 
 
+def test_bad_settings_of_a_mesh_protocol_start_nothing(tmp_path, run):
+    for folder in ("pred", "ref"):
+        (tmp_path / folder).mkdir()
+        trimesh.creation.box().export(tmp_path / folder / "cube.ply")
+    shipped = (resource_folder("configs") / "protocols/mesh-viewfusion.yaml").read_text()
+    trial, out = tmp_path / "trial.yaml", tmp_path / "out"
+    for text in (shipped.replace("chamfer: sum", "chamfr: sum"), shipped.replace("side: 1", "side: -1")):
+        assert text != shipped
+        trial.write_text(text)
+        code, _, told = run(
+            "evaluate",
+            "--protocol",
+            trial,
+            "--pred",
+            tmp_path / "pred",
+            "--ref",
+            tmp_path / "ref",
+            "--out",
+            out,
+        )
+        assert (code, told.count("\n"), str(trial) in told, out.exists()) == (2, 1, True, False), told
+
+
 def test_protocols_are_shown(run):
     code, told, _ = run("protocols")
     assert code == 0
     assert [line for line in told.splitlines() if not line.startswith(" ")] == protocol_names()
+    syncdreamer = load_protocol("syncdreamer")
+    shown = told.partition("\nsyncdreamer\n")[2].partition("\nviewfusion")[0]
+    assert "task: ring, 16 views at 256 pixels" in shown
+    assert "metrics: psnr, ssim, lpips_vgg" in shown
+    assert f"SHA-256: {syncdreamer.sha256[:12]}" in shown
+    place = Path(shown.partition("file: ")[2].strip())
+    assert load_protocol(place).sha256 == syncdreamer.sha256, "it can be copied"
+    assert "task: mesh\n" in told

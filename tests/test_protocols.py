@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.protocols import DEFAULT, load_protocol, protocol_names
+from viewfusion.resources import resource_folder
 
 PLAIN = "about: A trial.\ntask: ring\nmetrics: {psnr: {}}\n"
 
@@ -40,11 +43,29 @@ def test_what_papers_measure(name, task, views, lpips, averaging, data_range):
     assert protocol.metrics["ssim"].get("data_range", 1.0) == data_range
 
 
+@pytest.mark.parametrize("name", ["viewfusion-consistency", "viewfusion-consistency-16"])
+def test_consistency_averages_matches_by_object_and_the_rest_by_pair(name):
+    """DESIGN, section 7: SIFT is the mean per object, then over objects; LPIPS and CLIP over all pairs."""
+    protocol = load_protocol(name)
+    ways = {key: each.get("averaging", protocol.averaging) for key, each in protocol.metrics.items()}
+    assert ways == {"adjacent_sift": "objects", "adjacent_lpips_vgg": "values", "adjacent_clip": "values"}
+
+
 def test_published_numbers_stand_with_their_protocol():
     scores = {each["system"]: each["scores"] for each in load_protocol("viewfusion-nvs").published}
     assert scores["ViewFusion"] == {"psnr": 20.73, "ssim": 0.8820, "lpips_vgg": 0.0958}
     spun = {each["system"]: each["scores"] for each in load_protocol("viewfusion-consistency").published}
     assert spun["Zero123"] == {"adjacent_sift": 15.20, "adjacent_lpips_vgg": 0.1056, "adjacent_clip": 0.9592}
+
+
+@pytest.mark.parametrize("name", [name for name in protocol_names() if not name.startswith("mesh-")])
+def test_every_value_says_whose_it_is(name):
+    """Beside it, "source: ..." or "ours: ..."; the protocol of our own data says so once."""
+    text = (resource_folder("configs") / "protocols" / f"{name}.yaml").read_text().partition("published:")[0]
+    values = re.findall(r"^(?:task|views|input|size|background|averaging|  [a-z_]+): .*", text, re.M)
+    assert len(values) >= 6 + len(load_protocol(name).metrics)
+    bare = [line for line in values if not re.search(" # (source|ours)", line)]
+    assert not bare or "All values\n# are ours." in text
 
 
 def test_a_hash_follows_what_decides_a_number_and_not_the_prose(tmp_path):
@@ -63,10 +84,26 @@ def test_a_hash_follows_what_decides_a_number_and_not_the_prose(tmp_path):
         (PLAIN + "size: 8\n", "size must be 16 to 2048 pixels, got '8'"),
         (PLAIN + "size: true\n", "size must be"),
         (PLAIN + "views: 1\n", "views must be 2 to 1000"),
-        (PLAIN + "averaging: median\n", "averaging must be one of values, objects"),
+        (PLAIN + "averaging: median\n", "averaging must be one of objects, values"),
         (PLAIN.replace("ring", "rings"), "task must be one of"),
         (PLAIN.replace("psnr", "pnsr"), "unknown metric 'pnsr'; did you mean 'psnr'?"),
         (PLAIN.replace("psnr: {}", "psnr: {peak: 1}"), "metric psnr has no setting 'peak'"),
+        (
+            PLAIN.replace("psnr: {}", "psnr: {network: raft}"),
+            "metric psnr has no setting 'network'; optional",
+        ),
+        (
+            PLAIN.replace("psnr: {}", "psnr: {optional: often}"),
+            "optional of metric psnr must be one of False",
+        ),
+        (
+            PLAIN.replace("psnr: {}", "flow_warp_error: {network: raff}"),
+            "network of metric flow_warp_error must be one of rife, raft, got 'raff'",
+        ),
+        (
+            PLAIN.replace("psnr: {}", "psnr: {averaging: mode}"),
+            "averaging of metric psnr must be one of objects",
+        ),
         (PLAIN.replace("ring", "spin"), "metric psnr is for targets or ring, not for task spin"),
         (PLAIN.replace("ring", "spin").replace("psnr", "adjacent_sift"), "views is missing"),
         (PLAIN.replace("{psnr: {}}", "{}"), "metrics names none"),

@@ -22,7 +22,11 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 from torchvision.models.optical_flow import raft_small
 from viewfusion.errors import ViewFusionError
+from viewfusion.evaluation.measures import Tools, Turn
 from viewfusion.evaluation.metrics import flow_warp_error, load_raft
+from viewfusion.evaluation.protocols import Protocol
+from viewfusion.evaluation.scoring import make_scorer
+from viewfusion.geometry import ring
 
 folder, told = Path(sys.argv[1]), {}
 torch.manual_seed(0)
@@ -39,6 +43,11 @@ told["forth"] = float((network(a, b)[-1][..., :90, :132] - forth).abs().max())
 told["apart"] = float((back - forth).abs().max())
 error, share = flow_warp_error(load_raft(folder / "raft.safetensors"), first, second)
 told["share"] = float(share)
+trial = Protocol("trial", "A trial.", "", "spin", {"flow_warp_error": {"network": "raft"}})
+scorer = make_scorer(trial, Tools(raft_path=folder / "raft.pth"))
+pairs = scorer.entry("a", Turn(torch.cat([first, second]), ring(2, 0, 1.5).views, (1,)))["pairs"]
+told["scored"] = [pairs[0]["scores"]["flow_warp_error"], float(error)]
+told["described"] = scorer.described()["flow_warp_error"]["settings"]
 del state[next(reversed(state))]
 torch.save(state, folder / "part.pth")
 try:
@@ -57,6 +66,8 @@ def test_torchvisions_network_answers_both_ways(tmp_path):
     assert told["back"] == told["forth"] == 0
     assert told["apart"] > 0
     assert 0 <= told["share"] <= 1
+    assert told["scored"][0] == pytest.approx(told["scored"][1], abs=1e-6), "as a protocol asks for it"
+    assert told["described"] == {"network": "raft"}
     assert "these are not the weights of RAFT: " in told["part"]
     assert "is absent; fetch it again" in told["part"]
 

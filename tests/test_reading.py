@@ -92,6 +92,12 @@ def run(folder: Path) -> None:
     write_json(folder / "cameras.json", cameras_json(made))
 
 
+def benchmark(folder: Path) -> None:
+    rendered("viewfusion")(folder / "views")
+    write_json(folder / "object.json", {"name": folder.name, "input": 1})
+    (folder / "comparison.png").write_bytes(b"not looked at")
+
+
 def extrinsics(folder: Path, poses: tuple[Pose, ...] = SOME, opencv: bool = False) -> None:
     """As Zero123 renders objects: world-to-camera, Blender's axes."""
     write_pngs(folder, (pixels(place) for place in range(len(poses))))
@@ -136,6 +142,7 @@ MAKERS = {
     "nerfstudio, exported": exported("nerfstudio"),
     "syncdreamer-strip": strip,
     "run": run,
+    "benchmark": benchmark,
     "objaverse": extrinsics,
     "objaverse, OpenCV's axes": lambda folder: extrinsics(folder, opencv=True),
     "eschernet": eschernet,
@@ -170,7 +177,7 @@ def test_every_layout_is_known_and_read_back_as_it_was_written(tmp_path, kind):
     assert [each.name for each in dataset.objects] == list(NAMES)
     for thing in dataset.objects:
         assert thing.fov == pytest.approx(FOV_OF.get(layout, FOV), abs=1e-6)
-        assert thing.input_index == (0 if layout == "run" else None)
+        assert thing.input_index == {"run": 0, "benchmark": 1}.get(layout)
         wanted = () if layout == "gso" else POSES_OF.get(layout, SOME)
         assert len(thing.pictures) == len(wanted)
         for picture, pose in zip(thing.pictures, wanted, strict=True):
@@ -203,6 +210,25 @@ def test_pixels_come_back_bit_for_bit(tmp_path, kind):
     assert seen.problems == ()
     assert sum(seen.sizes.values()) == len(thing.pictures)
     assert seen.with_alpha == (0 if opaque or kind == "syncdreamer-strip" else len(thing.pictures))
+
+
+def test_the_folder_of_a_benchmark_has_its_objects(tmp_path):
+    """Whatever else is in it; objects whose input is unknown, or whose views lie elsewhere, are told."""
+    for name in NAMES:
+        benchmark(tmp_path / "objects" / name)
+    for name in ("settings.json", "results.json", "failed/other.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_json(tmp_path / name, {})
+    dataset = open_dataset(tmp_path)
+    assert (dataset.layout, dataset.problems) == ("benchmark", ())
+    assert [each.name for each in dataset.objects] == list(NAMES)
+    assert dataset.objects == open_dataset(tmp_path / "objects").objects
+    write_json(tmp_path / "objects/lamp/object.json", {"input": 3})
+    (tmp_path / "objects/chair/views").rename(tmp_path / "views")
+    (tmp_path / "objects/chair/views").symlink_to(tmp_path / "views")
+    told = problems(open_dataset(tmp_path, "benchmark"))
+    assert told[0].endswith("chair/views: a link; copy the folder")
+    assert told[1].endswith("object.json: input must be 0 to 2, the view that was given, got 3")
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])

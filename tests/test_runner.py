@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from viewfusion.errors import ViewFusionError
-from viewfusion.evaluation.items import Item, Outcome, read_entries
+from viewfusion.evaluation.items import Item, Outcome, read_entries, write_outcome
 from viewfusion.evaluation.runner import Spread, run_items
 from viewfusion.evaluation.scoring import unmeasured_entry
+from viewfusion.outputs.files import write_json
 
 ONE = Spread("cpu", "1")
 NAMES = ("a", "b", "c")
@@ -37,6 +38,7 @@ class Works:
         self.failing, self.done, self.devices = failing or {}, [], []
 
     def __call__(self, device):
+        assert not torch.is_inference_mode_enabled()  # networks that are kept must be good for all uses
         self.devices.append((device.type, torch.get_num_threads()))
         return self.work
 
@@ -92,12 +94,76 @@ def test_what_fails_is_recorded_and_tried_again(tmp_path, error, told):
     assert [entry["status"] for entry in read_entries(items(tmp_path))] == ["scored"] * 3
 
 
+def test_what_to_remove_is_told(tmp_path):
+    """The folder of an object that is done, the file of one that failed, nothing of one nobody has done."""
+    run_items(items(tmp_path), Works({"b": MemoryError()}), ONE)
+    for damaged, remove in (("objects/a/object.json", "objects/a"), ("failed/b.json", "failed/b.json")):
+        (tmp_path / damaged).write_text("{")
+        with pytest.raises(ViewFusionError) as refused:
+            read_entries(items(tmp_path))
+        assert str(refused.value).startswith(
+            f"{tmp_path / damaged}: damaged; remove {tmp_path / remove} and "
+        )
+        (tmp_path / damaged).write_text("{}")
+    (tmp_path / "failed/b.json").unlink()
+    with pytest.raises(ViewFusionError, match="b is neither done nor failed") as refused:
+        read_entries(items(tmp_path))
+    assert "; remove " not in str(refused.value)
+
+
 def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
     half = tmp_path / "objects/.b.0123abcd.partial"
     half.mkdir(parents=True)
     (half / "views").mkdir()
     run_items(items(tmp_path), Works(), ONE)
     assert not half.exists()
+
+
+def test_what_somebody_else_finishes_meanwhile_moves_nobody_to_another_share(tmp_path):
+    """A process left of a killed run finishes "b" while "a" is made: "c" is still done, and "b" not again."""
+
+    class Leftover(Works):
+        def work(self, item):
+            if item.name == "a":
+                write_outcome(Item(tmp_path, "b"), made(Item(tmp_path, "b")))
+            return super().work(item)
+
+    works = Leftover()
+    run_items(items(tmp_path), works, ONE)
+    assert works.done == ["a", "c"]
+    assert all(item.done for item in items(tmp_path))
+
+
+def test_shares_are_of_all_items_whatever_is_done(tmp_path, monkeypatch):
+    """Processes may see the disk at different times: by what is left, nobody might take "c"."""
+    from viewfusion.evaluation import workers
+
+    taken = []
+    monkeypatch.setattr(workers, "predict", lambda items, *_: taken.append([item.name for item in items]))
+    monkeypatch.setattr(workers, "started_by_others", lambda: 2)
+    for done in (None, *NAMES):
+        if done:
+            write_outcome(Item(tmp_path, done), made(Item(tmp_path, done)))
+        run_items(items(tmp_path), Works(), ONE)
+    assert taken == [list(NAMES)] * 4  # when all is done, too: the other process may wait
+
+
+def test_an_object_that_somebody_else_has_finished_first_is_done(tmp_path, monkeypatch):
+    mine, other = made(Item(tmp_path, "a")), Item(tmp_path, "a")
+
+    def late(path, value):
+        monkeypatch.undo()
+        write_outcome(other, made(other))
+        write_json(path, value)
+
+    monkeypatch.setattr("viewfusion.evaluation.items.write_json", late)
+    write_outcome(Item(tmp_path, "a"), mine)
+    assert read_entries([other])[0]["scores"] == {"psnr": 1.5}
+    assert files(tmp_path) == ["objects/a/comparison.png", "objects/a/object.json", "objects/a/views/000.png"]
+    (tmp_path / "objects/b").mkdir()  # not an object: in the way
+    (tmp_path / "objects/b/note.txt").write_text("of somebody's")
+    with pytest.raises(ViewFusionError, match="cannot be written"):
+        write_outcome(Item(tmp_path, "b"), made(Item(tmp_path, "b")))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -116,14 +182,19 @@ def test_a_signal_ends_it_and_what_is_done_stays(tmp_path, number):
                 os.kill(os.getpid(), number)
             return super().work(item)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    # Whoever runs tests in the background has Ctrl-C ignored.
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, stop),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+    }
     try:
         with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else AskedToStop):
             run_items(items(tmp_path), Killing(), ONE)
         assert signal.getsignal(signal.SIGTERM) is stop
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for known, handler in before.items():
+            signal.signal(known, handler)
     assert [item.name for item in items(tmp_path) if item.done] == ["a"]
     with pytest.raises(ViewFusionError, match="run the same command again"):
         read_entries(items(tmp_path))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.measures import MEASURES, Tools, Turn
 from viewfusion.evaluation.protocols import Protocol
 from viewfusion.evaluation.scoring import comparison, failed_entry, make_scorer, mean
+from viewfusion.evaluation.summary import summarise
 from viewfusion.geometry import ring
 
 VIEWS, SIDE = 4, 16
@@ -67,6 +70,20 @@ def test_a_masks_overlap_is_of_what_is_not_white():
     assert scorer.entry("a", scene)["scores"] == {"mask_iou": 1}
 
 
+def test_a_metric_can_be_averaged_in_its_own_way():
+    """One object of 20, 40 and 20 dB, one of 35 (and two views that are equal, which have no number)."""
+    both = protocol(psnr={"averaging": "values"}, mask_iou={})
+    scorer = make_scorer(both, Tools())
+    described = scorer.described()
+    assert [each.get("averaging") for each in described.values()] == ["values", None]
+    assert described["psnr"]["settings"] == {}
+    offsets = [[0, 0.1, 0.01, 0.1], [0, 0, 0, 10**-1.75]]
+    entries = [scorer.entry(name, turn(each)) for name, each in zip("ab", offsets, strict=True)]
+    assert summarise(entries, described, "objects")["psnr"]["mean"] == pytest.approx((80 + 35) / 4, abs=1e-3)
+    plain = make_scorer(protocol(), Tools()).described()
+    assert summarise(entries, plain, "objects")["psnr"]["mean"] == pytest.approx((80 / 3 + 35) / 2, abs=1e-3)
+
+
 def test_a_metric_of_truth_needs_the_truth():
     with pytest.raises(ViewFusionError, match="no true views"):
         make_scorer(protocol(), Tools()).entry("a", turn([0] * 4, "spin"))
@@ -95,6 +112,8 @@ def test_what_is_missing_is_told_and_optional_ones_are_left_out():
     assert make_scorer(protocol(psnr={}, lpips_vgg={}), Tools(), ["lpips_vgg"]).unmeasured == {
         "lpips_vgg": "left out as asked"
     }
+    with pytest.raises(ViewFusionError, match=r"RAFT wants its weights; give --raft .* --without flow_warp"):
+        make_scorer(protocol(flow_warp_error={"network": "raft"}), Tools())
     with pytest.raises(ViewFusionError, match="trial has no such metric; it has psnr"):
         make_scorer(protocol(), Tools(), ["ssim"])
     with pytest.raises(ViewFusionError, match="no metric of trial can be taken here"):
@@ -112,6 +131,31 @@ def test_every_metric_of_pictures_can_be_taken(monkeypatch):
     known = {name for name, score in entry["scores"].items() if score is not None and math.isfinite(score)}
     assert known >= set(names) - {"flow_warp_error", "epipolar_residual"}  # noise may have no match at all
     assert all(set(one) >= {"title", "unit", "better", "of"} for one in scorer.described().values())
+
+
+def clip_weights(folder: Path, seed: int) -> Path:
+    """A tower as wide as ViT-B/32 and of a single thin layer, which is all that a name asks for."""
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": 768, "intermediate_size": 64, "num_attention_heads": 12, "num_hidden_layers": 1}
+    config = CLIPVisionConfig(**sizes, image_size=32, patch_size=32, projection_dim=8, hidden_act="gelu")
+    CLIPVisionModelWithProjection(config).save_pretrained(folder)
+    return folder
+
+
+def test_clip_is_the_tower_a_protocol_names_and_results_say_which(tmp_path):
+    first, second = clip_weights(tmp_path / "a", 0), clip_weights(tmp_path / "b", 1)
+    plain = protocol(clip={}, psnr={})
+    scorer = make_scorer(plain, Tools(first))
+    described = scorer.described()["clip"]
+    assert described["settings"] == {"network": "ViT-B/32"}
+    assert described["weights"]["name"] == "ViT-B/32"
+    assert scorer.weights() == {"clip": described["weights"]} == make_scorer(plain, Tools(first)).weights()
+    assert make_scorer(plain, Tools(second)).weights() != scorer.weights()
+    config = first / "config.json"
+    config.write_text(config.read_text().replace('"gelu"', '"quick_gelu"'))
+    assert make_scorer(plain, Tools(first)).weights() != scorer.weights(), "another activation"
+    with pytest.raises(ViewFusionError, match=r"a: CLIP's ViT-B/32, where ViT-B/16 is wanted; give --clip"):
+        make_scorer(protocol(clip={"network": "ViT-B/16"}), Tools(first))
 
 
 def test_a_failure_has_an_entry_too():

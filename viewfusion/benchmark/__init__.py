@@ -5,7 +5,7 @@ for each object is handed to :func:`viewfusion.evaluation.runner.run_items`.
 """
 
 from .generation import generate, object_seed
-from .meshes import comparing_meshes, find_meshes
+from .meshes import comparing_meshes, find_meshes, parts
 from .objects import files_digest, object_names, sources
 from .predictions import check_same_objects, predicted
 from .truth import Truth, read_truth
@@ -23,6 +23,7 @@ __all__ = [
     "generating",
     "object_names",
     "object_seed",
+    "parts",
     "predicted",
     "read_truth",
     "results",

@@ -84,6 +84,11 @@ def find_meshes(root: Path, up: str = "auto") -> Meshes:
     return Meshes(root, files, up)
 
 
+def parts(mesh: Path) -> list[Path]:
+    """The file of a mesh, and those beside it that may hold its triangles."""
+    return [mesh, *(sorted(mesh.parent.glob("*.bin")) if mesh.suffix.lower() == ".gltf" else ())]
+
+
 def comparing_meshes(
     judging: Judging, ours: Meshes, truth: Meshes, turns_deg: Mapping[str, float]
 ) -> Callable[[torch.device], Work]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from viewfusion.datasets.reading import DatasetObject, Picture, read_rgba
 from viewfusion.errors import ViewFusionError
-from viewfusion.geometry import wrap_angle
+from viewfusion.geometry import Pose, angular_distance, wrap_angle
 from viewfusion.preprocessing import over_white
 
 from .truth import Truth, same_camera
@@ -40,20 +40,21 @@ def check_same_objects(pred: tuple[Path, Iterable[str]], ref: tuple[Path, Iterab
 def predicted(each: DatasetObject, truth: Truth, size: int, resize: bool) -> list[np.ndarray]:
     """A picture (H, W, 3) uint8 for each place of ``truth``.
 
-    Predictions have the numbers of the true views, all or all but the input's. Where they have poses, these
-    must be the true ones, seen from the input.
+    Predictions are of all true views, or of all but the input's. Where both have poses, these tell which is
+    which, in whatever order they are stored; else their numbers, which are those of the true views.
 
     Raises:
         ViewFusionError: other numbers, sizes or poses.
     """
     count = len(truth.poses)
     order = truth.order if len(truth.order) == count else tuple(range(count))
-    given = order[truth.input]
-    by_number = _numbered(each, count, given)
-    _check_poses(each, truth, order, by_number, given)
+    by_number = _numbered(each, count, order[truth.input])
+    by_place = {order.index(number): picture for number, picture in by_number.items()}
+    if truth.posed and all(picture.pose for picture in each.pictures):
+        by_place = _by_pose(each, truth, by_place, order)
     pictures = []
     for place in range(count):
-        picture = by_number.get(order[place])
+        picture = by_place.get(place)
         pixels = over_white(truth.input_rgba) if picture is None else over_white(read_rgba(picture))
         if picture is not None:
             _check_size(picture, pixels, size, resize)
@@ -92,25 +93,52 @@ def _check_size(picture: Picture, pixels: np.ndarray, size: int, resize: bool) -
         )
 
 
-def _check_poses(
-    each: DatasetObject, truth: Truth, order: Sequence[int], made: Mapping[int, Picture], given: int
-) -> None:
-    poses = {number: picture.pose for number, picture in made.items()}
-    zero = poses.get(given)
-    if zero is None:  # without the input's there is nothing to turn the others by
-        return
-    true = dict(zip(order, truth.poses, strict=True))
-    for number, pose in poses.items():
-        if pose is None:
-            continue
-        turned = replace(pose, azimuth=wrap_angle(pose.azimuth - zero.azimuth))
-        if not same_camera(turned, true[number]):
-            wanted = true[number]
-            raise ViewFusionError(
-                f"{each.name}: prediction {number} is at azimuth {turned.azimuth_deg:.1f} from the input, "
-                f"elevation {turned.elevation_deg:.1f}, radius {turned.radius:.2f}; the true view is at "
-                f"{wanted.azimuth_deg:.1f}, {wanted.elevation_deg:.1f}, {wanted.radius:.2f}"
-            )
+def _by_pose(
+    each: DatasetObject, truth: Truth, numbered: Mapping[int, Picture], order: Sequence[int]
+) -> dict[int, Picture]:
+    """The predictions by the place whose camera is theirs; the worlds may be turned to each other.
+
+    Args:
+        numbered: by the place that their numbers say, which decides how the worlds are turned: by the input,
+            or where it is not among them by the first.
+        order: the number of each place.
+    """
+    place, picture = truth.input, numbered.get(truth.input)
+    if each.input_index is not None:
+        picture = each.pictures[each.input_index]
+    if picture is None:
+        place, picture = next(iter(numbered.items()))
+    turn = _pose(picture).azimuth - truth.poses[place].azimuth
+    free = set(numbered)
+    found: dict[int, Picture] = {}
+    for own, picture in numbered.items():
+        pose = _pose(picture)
+        pose = replace(pose, azimuth=wrap_angle(pose.azimuth - turn))
+        near = [place for place in free if same_camera(pose, truth.poses[place])]
+        if not near:
+            raise ViewFusionError(_nowhere(f"{each.name}: prediction {order[own]}", pose, truth.poses[own]))
+        place = min(near, key=lambda place: (_apart(pose, truth.poses[place]), place != own))
+        free.remove(place)
+        found[place] = picture
+    return found
+
+
+def _apart(pose: Pose, other: Pose) -> float:
+    """0 for one camera, but for what files round."""
+    return round(angular_distance(pose, other) + abs(pose.radius / other.radius - 1), 6)
+
+
+def _pose(picture: Picture) -> Pose:
+    assert picture.pose is not None
+    return picture.pose
+
+
+def _nowhere(which: str, pose: Pose, wanted: Pose) -> str:
+    return (
+        f"{which} is at azimuth {pose.azimuth_deg:.1f} from the input, elevation {pose.elevation_deg:.1f}, "
+        f"radius {pose.radius:.2f}, where no true view is left; by its number it is that at "
+        f"{wanted.azimuth_deg:.1f}, {wanted.elevation_deg:.1f}, {wanted.radius:.2f}"
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ class Truth:
         poses: of each view that is wanted, turned so that the input lies at azimuth 0.
         input: the input's place among them.
         order: for each place, which picture of the object it is.
+        posed: whether the data say where the input was seen from.
     """
 
     rgba: tuple[np.ndarray, ...]
@@ -38,6 +39,7 @@ class Truth:
     input: int
     order: tuple[int, ...]
     fov: float
+    posed: bool = True
 
     @property
     def input_rgba(self) -> np.ndarray:
@@ -88,19 +90,20 @@ def read_truth(protocol: Protocol, each: DatasetObject, inputs: Mapping[str, int
 
 
 def input_index(protocol: Protocol, each: DatasetObject, inputs: Mapping[str, int]) -> int:
-    """Which picture of an object is the input.
+    """Which picture of an object is the input: a list, where the protocol wants one, goes before the data.
 
     Raises:
         ViewFusionError: the list does not say, or names one that is not there.
     """
-    index = each.input_index or 0
-    if protocol.input == "listed" and each.input_index is None:
-        if each.name not in inputs:
+    index = each.input_index
+    if protocol.input == "listed":
+        index = inputs.get(each.name, index)
+        if index is None:
             raise ViewFusionError(
                 f"{each.name}: {protocol.name} wants a list of input views, and none names it; give --inputs "
                 "a JSON file {object: index}"
             )
-        index = inputs[each.name]
+    index = index or 0
     if not 0 <= index < len(each.pictures):
         raise ViewFusionError(f"{each.name}: its input is view {index}, there are {len(each.pictures)} views")
     return index
@@ -119,7 +122,7 @@ def _spun(protocol: Protocol, each: DatasetObject, first: int) -> Truth:
     source = Pose.from_degrees(0.0, 30.0, 1.5) if pose is None else replace(pose, azimuth=0.0)
     poses = tuple(replace(source, azimuth=2 * math.pi * place / count) for place in range(count))
     fov = FOV if each.fov is None else each.fov
-    return Truth((read_rgba(each.pictures[first]),), poses, 0, (first,), fov)
+    return Truth((read_rgba(each.pictures[first]),), poses, 0, (first,), fov, posed=pose is not None)
 
 
 def _turned(each: DatasetObject, first: int) -> list[Pose]:

@@ -22,6 +22,7 @@ from viewfusion.evaluation.measures import Tools
 from viewfusion.evaluation.protocols import Protocol
 from viewfusion.evaluation.results import SCHEMA, summarise
 from viewfusion.evaluation.scoring import Scorer, comparison, make_scorer
+from viewfusion.outputs.numbered import angles_json
 
 from .generation import generate
 from .objects import found
@@ -39,13 +40,14 @@ class Judging:
     Args:
         inputs: which view is the input, by object, where the protocol leaves that to a list.
         without: metrics to leave out.
-        clip: of CLIP's weights.
+        clip, raft: of CLIP's and RAFT's weights.
     """
 
     protocol: Protocol
     inputs: Mapping[str, int] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     clip: Path | None = None
+    raft: Path | None = None
 
     def scorer(self, device: torch.device | str = "cpu") -> Scorer:
         """With its networks on ``device``.
@@ -53,7 +55,7 @@ class Judging:
         Raises:
             ViewFusionError: something a metric needs is not here.
         """
-        return make_scorer(self.protocol, Tools(self.clip, str(device)), self.without)
+        return make_scorer(self.protocol, Tools(self.clip, self.raft, str(device)), self.without)
 
     def outcome(
         self, scorer: Scorer, name: str, truth: Truth, ours: Sequence[np.ndarray], notes: Sequence[str] = ()
@@ -92,7 +94,8 @@ def generating(
             ours = generate(pipeline, judging.protocol.task, item.name, truth, config, told)
             entry, pictures = judging.outcome(scorer, item.name, truth, ours)
             views = {f"views/{place:03d}.png": pixels for place, pixels in enumerate(ours)}
-            return Outcome(entry, {**views, **pictures})
+            cameras = {"views/angles.json": angles_json(truth.poses)}
+            return Outcome(entry, {**views, **pictures}, cameras, truth.input)
 
         return work
 

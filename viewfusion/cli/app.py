@@ -8,7 +8,6 @@ nobody reads what is printed.
 from __future__ import annotations
 
 import sys
-import textwrap
 import warnings
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -49,6 +48,7 @@ from .options import (
     Point,
     Preset,
     Protocol,
+    RaftWeights,
     RunOut,
     Seed,
     Segmenter,
@@ -364,6 +364,7 @@ def benchmark(
     inputs: InputViews = None,
     without: Without = "",
     clip: ClipWeights = None,
+    raft: RaftWeights = None,
     device: Device = "auto",
     devices: Devices = "auto",
     num_nodes: Nodes = 1,
@@ -382,7 +383,9 @@ def benchmark(
     network = Network(
         checkpoint, model_config, family, preset, settings or (), variants, sweep or (), running
     )
-    scoring = Scoring(protocol, layout, inputs, without, clip, (device, devices, num_nodes, strategy), out)
+    scoring = Scoring(
+        protocol, layout, inputs, without, clip, raft, (device, devices, num_nodes, strategy), out
+    )
     with stopping_kindly("objects"):
         run(data, network, scoring)
 
@@ -434,6 +437,7 @@ def evaluate(
     inputs: InputViews = None,
     without: Without = "",
     clip: ClipWeights = None,
+    raft: RaftWeights = None,
     device: Device = "auto",
     devices: Devices = "auto",
     num_nodes: Nodes = 1,
@@ -446,7 +450,7 @@ def evaluate(
     from .evaluate import evaluate as run
 
     scoring = Scoring(
-        protocol, ref_layout, inputs, without, clip, (device, devices, num_nodes, strategy), out
+        protocol, ref_layout, inputs, without, clip, raft, (device, devices, num_nodes, strategy), out
     )
     with stopping_kindly("objects"):
         run(Predictions(pred, pred_layout, resize, pred_up), Reference(ref, ref_up, turns), scoring)
@@ -455,10 +459,9 @@ def evaluate(
 @app.command()
 def protocols() -> None:
     """Show the protocols that come with viewfusion: what each one's numbers mean."""
-    from viewfusion.evaluation.protocols import load_protocol, protocol_names
+    from .protocols import print_protocols
 
-    for name in protocol_names():
-        typer.echo(f"{name}\n{textwrap.indent(textwrap.fill(load_protocol(name).about.strip(), 96), '    ')}")
+    print_protocols()
 
 
 @app.command()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from viewfusion.benchmark import Judging
     from viewfusion.datasets.reading import Dataset
     from viewfusion.evaluation.items import Item, Work
+    from viewfusion.evaluation.protocols import Protocol
     from viewfusion.evaluation.runner import Spread
     from viewfusion.evaluation.scoring import Scorer
 
@@ -43,7 +44,7 @@ class Scoring:
         layout: of the true views.
         inputs: a JSON file {object: index of its input view}.
         without: metrics to leave out, separated by commas.
-        clip: of CLIP's weights.
+        clip, raft: of CLIP's and RAFT's weights.
         over: device, devices, machines and strategy of :class:`viewfusion.evaluation.runner.Spread`.
     """
 
@@ -52,6 +53,7 @@ class Scoring:
     inputs: Path | None
     without: str
     clip: Path | None
+    raft: Path | None
     over: tuple[str, str, int, str]
     out: Path
 
@@ -68,8 +70,8 @@ class Scoring:
             others: folders that are read, too.
 
         Raises:
-            ViewFusionError: no such protocol, a list it has no use for, or ``out`` is in what is read, where
-                it would be taken for an object.
+            ViewFusionError: no such protocol, a list or weights it has no use for, or ``out`` is in what is
+                read, where it would be taken for an object.
         """
         from viewfusion.benchmark import Judging
         from viewfusion.evaluation.protocols import load_protocol
@@ -87,8 +89,19 @@ class Scoring:
                 inputs = read_numbers(path, "--inputs", int, "index of its input view")
         elif self.inputs:
             raise ViewFusionError(f"--inputs: the first view is the input in {protocol.name}; leave it out")
-        without = tuple(name for name in self.without.split(",") if name)
-        return Judging(protocol, inputs, without, self.clip)
+        without = tuple(name for each in self.without.split(",") if (name := each.strip()))
+        self._check_weights(protocol, without)
+        return Judging(protocol, inputs, without, self.clip, self.raft)
+
+    def _check_weights(self, protocol: Protocol, without: Sequence[str]) -> None:
+        """Refuse weights that no metric looks with."""
+        from viewfusion.evaluation.measures import CLIPS, MEASURES
+
+        taken = {key: settings for key, settings in protocol.metrics.items() if key not in without}
+        looking = {MEASURES[key].network(settings) for key, settings in taken.items()}
+        for option, path, networks in (("--clip", self.clip, CLIPS), ("--raft", self.raft, ("raft",))):
+            if path and looking.isdisjoint(networks):
+                raise ViewFusionError(f"{option}: no metric of {protocol.name} looks with it; leave it out")
 
 
 @dataclass(frozen=True)
@@ -156,12 +169,14 @@ class Bench:
             BatchError: at the end some objects had failed.
         """
         from viewfusion.evaluation.items import Item
-        from viewfusion.evaluation.runner import run_items
+        from viewfusion.evaluation.runner import check_spread, run_items
 
         scorer, data = self._announced(), self.data
         items = [
             Item(folder, name, data.sources.get(name, "")) for name in data.names for folder in self.systems
         ]
+        check_spread(spread, len(items), memory)
+        self._check_place()
         with self._held(scorer, items):
             with ObjectsProgress(self.console, len(items)) as progress:
                 work = start(progress)
@@ -176,6 +191,16 @@ class Bench:
         for name, why in scorer.unmeasured.items():
             say(self.console, f"warning: {name} is not measured: {why}")
         return scorer
+
+    def _check_place(self) -> None:
+        """Refuse a single run where several are, each in a folder of its own, and several where one is."""
+        single = self.out in self.systems
+        if single and (others := sorted(self.out.glob(f"*/{SETTINGS}"))):
+            raise ViewFusionError(
+                f"{self.out} holds several runs ({others[0].parent.name}); choose another --out for one alone"
+            )
+        if not single and (self.out / SETTINGS).exists():
+            raise ViewFusionError(f"{self.out} holds a single run; choose another --out for several")
 
     @contextmanager
     def _held(self, scorer: Scorer, items: Sequence[Item]) -> Iterator[None]:
@@ -212,6 +237,7 @@ class Bench:
             "data": {"name": self.data.name, "layout": self.data.layout, "objects": list(names)},
             "inputs": {name: judging.inputs[name] for name in names if name in judging.inputs},
             "metrics": list(scorer.metrics),
+            "weights": scorer.weights(),
         }
         path = folder / SETTINGS
         if path.exists():

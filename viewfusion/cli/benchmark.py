@@ -113,7 +113,8 @@ def _label(setting: str) -> str:
 def _variants(text: str) -> list[str]:
     from viewfusion.fusion import VARIANTS
 
-    names = VARIANTS if text == "all" else [name.strip() for name in text.split(",")]
+    names = [name.strip() for name in text.split(",")]
+    names = [each for name in names for each in (VARIANTS if name == "all" else (name,))]
     for name in names:
         if name not in VARIANTS:
             near = did_you_mean(name, VARIANTS)

@@ -45,13 +45,15 @@ def compare_runs(folders: list[Path], out: Path | None, common: bool, as_json: b
 
 def print_comparison(found: Comparison) -> None:
     """The protocol, and the means of every run under it; of several, their differences to the first."""
+    from viewfusion.evaluation.report.words import count
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=max(console.width, _NARROWEST))
-    protocol, objects = found.runs[0].results["protocol"], len(found.objects)
+    protocol, objects = found.runs[0].results["protocol"], count(len(found.objects), "object")
     alone = len(found.runs) == 1
     what = "intervals of 95 %" if alone else f"baseline {found.runs[0].label}"
-    head = f"{protocol['name']} ({protocol['sha256'][:12]}), {objects} objects, {what}"
+    head = f"{protocol['name']} ({protocol['sha256'][:12]}), {objects}, {what}"
     console.print(Text(printable(head)))
     console.print(_means(found) if alone else _table(found))
     for name, why in found.left_out.items():

@@ -13,6 +13,9 @@ from .bench import PROCESS, Bench, Data, Scoring, opened, read_numbers
 if TYPE_CHECKING:
     from viewfusion.benchmark import Judging
 
+OURS = "benchmark"
+"""The layout of views that ``benchmark`` made, which resizes them, and so does this."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -73,20 +76,23 @@ def _views(judging: Judging, pred: Predictions, ref: Reference, scoring: Scoring
         ours, theirs = object_names(predictions), object_names(references)
         check_same_objects((pred.folder, ours), (ref.folder, theirs))
     data = Data.of(references or predictions, predictions)
-    system = pred.system(resize=True) if pred.resize else pred.system()
+    resize = pred.resize or predictions.layout == OURS
+    system = pred.system(resize=True) if resize else pred.system()
     Bench(judging, data, scoring.out, {scoring.out: system}).run(
-        lambda progress: comparing(judging, predictions, references, pred.resize), scoring.spread, PROCESS
+        lambda progress: comparing(judging, predictions, references, resize), scoring.spread, PROCESS
     )
 
 
 def _meshes(judging: Judging, pred: Predictions, ref: Reference, scoring: Scoring) -> None:
-    from viewfusion.benchmark import check_same_objects, comparing_meshes, files_digest, find_meshes
+    from viewfusion.benchmark import check_same_objects, comparing_meshes, files_digest, find_meshes, parts
 
     assert ref.folder is not None
     ours, truth = find_meshes(pred.folder, pred.up), find_meshes(ref.folder, ref.up)
     check_same_objects((pred.folder, ours.files), (ref.folder, truth.files))
     turns = read_numbers(ref.turns, "--turns", float, "degrees") if ref.turns else {}
-    files = {name: files_digest([ours.files[name], path]) for name, path in truth.files.items()}
+    files = {
+        name: files_digest([*parts(ours.files[name]), *parts(path)]) for name, path in truth.files.items()
+    }
     data = Data(ref.folder, "meshes", tuple(sorted(files)), files)
     system = pred.system(pred_up=pred.up, ref_up=ref.up, turns_deg=turns)
     Bench(judging, data, scoring.out, {scoring.out: system}).run(

@@ -98,6 +98,9 @@ InputViews = Annotated[
 ]
 Without = Annotated[str, typer.Option(metavar="METRIC,...", help="Metrics to leave out.")]
 ClipWeights = Annotated[Path | None, typer.Option("--clip", help="Weights of CLIP ViT-B/32.")]
+RaftWeights = Annotated[
+    Path | None, typer.Option("--raft", help="Weights of torchvision's RAFT, for protocols that want it.")
+]
 Devices = Annotated[
     str,
     typer.Option(

@@ -16,7 +16,7 @@ from viewfusion.outputs.files import atomic_folder, write_json, write_png
 from .scoring import failed_entry
 
 OBJECTS, FAILED, ENTRY = "objects", "failed", "object.json"
-_SOURCE = "source"
+_SOURCE, _INPUT = "source", "input"
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,19 @@ class Item:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was made of an object: its entry of ``results.json``, and pictures (H, W, 3 or 4) uint8 by their
-    path in its folder."""
+    """What was made of an object.
+
+    Args:
+        entry: of ``results.json``.
+        pictures: (H, W, 3 or 4) uint8 by their path in its folder.
+        files: contents of JSON files by their path in its folder.
+        input: which of its views was given and not made.
+    """
 
     entry: dict[str, Any]
     pictures: Mapping[str, np.ndarray] = field(default_factory=dict)
+    files: Mapping[str, Any] = field(default_factory=dict)
+    input: int | None = None
 
 
 Work = Callable[[Item], Outcome]
@@ -76,13 +84,24 @@ def write_outcome(item: Item, outcome: Outcome) -> None:
     if outcome.entry["status"] == "failed":
         write_json(item.failure, outcome.entry)
         return
-    if not item.done:  # a process whose parent was killed may have been a moment ahead
-        with atomic_folder(item.place) as folder:
-            for name, pixels in outcome.pictures.items():
-                (folder / name).parent.mkdir(exist_ok=True)
-                write_png(folder / name, pixels)
-            write_json(folder / ENTRY, {**outcome.entry, _SOURCE: item.source})
+    if not item.done:
+        try:
+            _fill(item, outcome)
+        except ViewFusionError:
+            if not item.done:  # by a process whose parent was killed, a moment ahead
+                raise
     item.failure.unlink(missing_ok=True)
+
+
+def _fill(item: Item, outcome: Outcome) -> None:
+    with atomic_folder(item.place) as folder:
+        for name, pixels in outcome.pictures.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            write_png(folder / name, pixels)
+        for name, content in outcome.files.items():
+            write_json(folder / name, content)
+        kept = {_SOURCE: item.source, _INPUT: outcome.input}
+        write_json(folder / ENTRY, {**outcome.entry, **kept})
 
 
 def check_sources(items: Iterable[Item]) -> None:
@@ -92,7 +111,7 @@ def check_sources(items: Iterable[Item]) -> None:
         ViewFusionError: the object is named.
     """
     for item in items:
-        if item.done and _read(item.place / ENTRY).get(_SOURCE) != item.source:
+        if item.done and _read(item).get(_SOURCE) != item.source:
             raise ViewFusionError(
                 f"{item.place} was made of other files, or before they changed; choose another --out or "
                 "remove this folder"
@@ -105,17 +124,24 @@ def read_entries(items: Iterable[Item]) -> list[dict[str, Any]]:
     Raises:
         ViewFusionError: one is neither, as when a process was killed.
     """
-    entries = [_read(item.place / ENTRY if item.done else item.failure) for item in items]
+    entries = [_read(item) for item in items]
     for entry in entries:
-        entry.pop(_SOURCE, None)
+        for kept in (_SOURCE, _INPUT):
+            entry.pop(kept, None)
     return entries
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(item: Item) -> dict[str, Any]:
+    path, remove = (item.place / ENTRY, item.place) if item.done else (item.failure, item.failure)
+    if not path.is_file():
+        raise ViewFusionError(
+            f"{item.folder}: {item.name} is neither done nor failed, as when a process was killed; run the "
+            "same command again"
+        )
     try:
         entry = json.loads(path.read_bytes())
         if isinstance(entry, dict):
             return entry
     except (OSError, ValueError, RecursionError):
         pass
-    raise ViewFusionError(f"{path}: not there or damaged; remove its folder and run the same command again")
+    raise ViewFusionError(f"{path}: damaged; remove {remove} and run the same command again")

@@ -6,19 +6,23 @@ themselves are functions in :mod:`viewfusion.evaluation.metrics`; here is what a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from viewfusion.errors import ViewFusionError
 
+from .summary import AVERAGINGS
+
 if TYPE_CHECKING:
-    from viewfusion.evaluation.metrics import Clip, Lpips, Rife
     from viewfusion.geometry import Pose
+
+    from .metrics import Clip, Lpips, Raft, Rife
 
 PICTURES = ("targets", "ring")
 TURNS = ("ring", "spin")
@@ -54,7 +58,7 @@ class Turn:
     @cached_property
     def epipolar(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Shares and residuals of the pairs, see :func:`.metrics.epipolar_consistency`."""
-        from viewfusion.evaluation.metrics import epipolar_consistency
+        from .metrics import epipolar_consistency
 
         return epipolar_consistency(self.ours.cpu(), self.poses, self.fov)
 
@@ -64,37 +68,50 @@ class Tools:
     """The networks that some metrics look with, loaded when first asked for.
 
     Args:
-        clip_path: of CLIP's weights; None: nobody said.
+        clip_path, raft_path: of CLIP's and RAFT's weights; None: nobody said.
         device: where they work.
     """
 
     clip_path: Path | None = None
+    raft_path: Path | None = None
     device: str = "cpu"
-    _lpips: dict[str, Lpips] = field(default_factory=dict)
+    _loaded: dict[str, nn.Module] = field(default_factory=dict)
 
-    def lpips(self, network: str) -> Lpips:
-        from viewfusion.evaluation.metrics import load_lpips
+    def network(self, name: str) -> nn.Module:
+        """One of a measure's ``networks``.
 
-        if network not in self._lpips:
-            self._lpips[network] = load_lpips(network).to(self.device)
-        return self._lpips[network]
+        Raises:
+            ViewFusionError: its weights are not here, or are another network's.
+        """
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name).to(self.device)
+        return self._loaded[name]
 
-    @cached_property
-    def clip(self) -> Clip:
-        from viewfusion.evaluation.metrics import load_clip
+    def _load(self, name: str) -> nn.Module:
+        from .metrics import load_clip, load_lpips, load_raft, load_rife
 
-        if self.clip_path is None:
-            raise ViewFusionError("CLIP wants its weights; give --clip a file or a folder of ViT-B/32")
-        return load_clip(self.clip_path).to(self.device)
+        if name.startswith("lpips-"):
+            return load_lpips(name.removeprefix("lpips-"))
+        if name == "rife":
+            return load_rife()
+        path, wanted = (self.raft_path, _RAFT_WANTED) if name == "raft" else (self.clip_path, _CLIP_WANTED)
+        if path is None:
+            raise ViewFusionError(wanted.format(name))
+        if name == "raft":
+            return load_raft(path)
+        clip = load_clip(path)
+        if clip.name != name:
+            raise ViewFusionError(f"{path}: CLIP's {clip.name}, where {name} is wanted; give --clip that one")
+        return clip
 
-    @cached_property
-    def rife(self) -> Rife:
-        from viewfusion.evaluation.metrics import load_rife
+    def weights(self, name: str) -> dict[str, str] | None:
+        """What tells a network whose weights the user gives from others; those fetched are pinned."""
+        network = self.network(name)
+        return {"name": name, "sha256": str(network.sha256)} if name in (*CLIPS, "raft") else None
 
-        return load_rife().to(self.device)
 
-
-Compute = Callable[[Turn, Tools, dict[str, Any]], torch.Tensor]
+_CLIP_WANTED = "CLIP wants its weights; give --clip a file or a folder of {}"
+_RAFT_WANTED = "RAFT wants its weights; give --raft a file of torchvision's raft_large or raft_small"
 
 
 @dataclass(frozen=True)
@@ -107,9 +124,10 @@ class Measure:
         of: "images", "pairs" (i, i + 1 mod V) or "object".
         tasks: that it can be taken of.
         library: whose code it is.
+        compute: of a turn, the network if it looks with one, and its settings: one number for each scored
+            view, each pair, or (1,); None: of meshes, where all come at once.
         settings: that a protocol may state.
-        compute: one number for each scored view, each pair, or (1,); None: of meshes, where all come at once.
-        needs: raises what is missing on this machine.
+        networks: it looks with one of these: the first, unless a protocol's setting ``network`` says another.
     """
 
     title: str
@@ -118,123 +136,137 @@ class Measure:
     of: str
     tasks: tuple[str, ...]
     library: str
-    compute: Compute | None = None
+    compute: Callable[..., torch.Tensor] | None = None
     settings: tuple[str, ...] = ()
-    needs: Callable[[Tools], Any] = lambda tools: None
+    networks: tuple[str, ...] = ()
 
-    def described(self, settings: dict[str, Any]) -> dict[str, Any]:
+    @property
+    def allowed(self) -> dict[str, tuple[Any, ...] | None]:
+        """The settings a protocol may state, and the values they can have where these are few."""
+        chosen = {"network": self.networks} if len(self.networks) > 1 else {}
+        return {
+            "optional": (False, True),
+            "averaging": AVERAGINGS,
+            **chosen,
+            **dict.fromkeys(self.settings),
+        }
+
+    def network(self, settings: Mapping[str, Any]) -> str | None:
+        """The name of what it looks with."""
+        return str(settings.get("network", self.networks[0])) if self.networks else None
+
+    def taken(self, turn: Turn, tools: Tools, settings: Mapping[str, Any]) -> torch.Tensor:
+        """One number for each scored view, each pair, or (1,)."""
+        assert self.compute is not None
+        name = self.network(settings)
+        looking = [tools.network(name)] if name else []
+        return self.compute(
+            turn, *looking, **{key: settings[key] for key in self.settings if key in settings}
+        )
+
+    def described(self, settings: Mapping[str, Any], tools: Tools) -> dict[str, Any]:
         """For results."""
-        given = {key: value for key, value in settings.items() if key != "optional"}
-        told = {"title": self.title, "unit": self.unit, "better": self.better, "of": self.of}
-        return {**told, "settings": given, "library": self.library}
+        given = {key: settings[key] for key in self.settings if key in settings}
+        name = self.network(settings)
+        if len(self.networks) > 1:
+            given["network"] = name
+        told: dict[str, Any] = {"title": self.title, "unit": self.unit, "better": self.better, "of": self.of}
+        told |= {"settings": given, "library": self.library}
+        if "averaging" in settings:
+            told["averaging"] = settings["averaging"]
+        if weights := name and tools.weights(name):
+            told["weights"] = weights
+        return told
 
 
-def _psnr(turn: Turn, tools: Tools, settings: dict[str, Any]) -> torch.Tensor:
-    from viewfusion.evaluation.metrics import psnr
+def _compared(turn: Turn, network: nn.Module) -> torch.Tensor:
+    """LPIPS or CLIP of views and true views."""
+    found: torch.Tensor = network(*turn.pairs)
+    return found
+
+
+def _around(turn: Turn, network: Lpips | Clip) -> torch.Tensor:
+    """LPIPS or CLIP of neighbours."""
+    return network.around(turn.ours)
+
+
+def _psnr(turn: Turn) -> torch.Tensor:
+    from .metrics import psnr
 
     return psnr(*turn.pairs)
 
 
-def _ssim(turn: Turn, tools: Tools, settings: dict[str, Any]) -> torch.Tensor:
-    from viewfusion.evaluation.metrics import ssim
+def _ssim(turn: Turn, **settings: Any) -> torch.Tensor:
+    from .metrics import ssim
 
     return ssim(*turn.pairs, **settings)
 
 
-def _lpips(network: str) -> Compute:
-    return lambda turn, tools, settings: tools.lpips(network)(*turn.pairs)
-
-
-def _clip(turn: Turn, tools: Tools, settings: dict[str, Any]) -> torch.Tensor:
-    return tools.clip(*turn.pairs)
-
-
-def _mask_iou(turn: Turn, tools: Tools, settings: dict[str, Any]) -> torch.Tensor:
-    from viewfusion.evaluation.metrics import outline_overlap
+def _mask_iou(turn: Turn) -> torch.Tensor:
+    from .metrics import outline_overlap
 
     # Of both sides what is not nearly white, so that the true views themselves have 1, whatever their alpha.
     return outline_overlap(*turn.pairs)
 
 
-def _adjacent_lpips(network: str) -> Compute:
-    return lambda turn, tools, settings: tools.lpips(network).around(turn.ours)
-
-
-def _adjacent_clip(turn: Turn, tools: Tools, settings: dict[str, Any]) -> torch.Tensor:
-    return tools.clip.around(turn.ours)
-
-
-def _adjacent_sift(turn: Turn, tools: Tools, settings: dict[str, Any]) -> torch.Tensor:
-    from viewfusion.evaluation.metrics import sift_matches_around
+def _sift(turn: Turn) -> torch.Tensor:
+    from .metrics import sift_matches_around
 
     return sift_matches_around(turn.ours.cpu())
 
 
-def _flow(turn: Turn, tools: Tools, settings: dict[str, Any]) -> torch.Tensor:
-    from viewfusion.evaluation.metrics import each_with_next, flow_warp_error
+def _flow(turn: Turn, network: Rife | Raft) -> torch.Tensor:
+    from .metrics import each_with_next, flow_warp_error
 
-    return flow_warp_error(tools.rife, *each_with_next(turn.ours))[0]
-
-
-def _epipolar(which: int) -> Compute:
-    return lambda turn, tools, settings: turn.epipolar[which]
+    return flow_warp_error(network, *each_with_next(turn.ours))[0]
 
 
-def _loop(turn: Turn, tools: Tools, settings: dict[str, Any]) -> torch.Tensor:
-    from viewfusion.evaluation.metrics import loop_closure
+def _loop(turn: Turn, network: Lpips, seam: int = -1) -> torch.Tensor:
+    from .metrics import loop_closure
 
-    distances = tools.lpips("vgg").around(turn.ours)
-    return torch.tensor([loop_closure(distances, settings.get("seam", -1))])
+    return torch.tensor([loop_closure(network.around(turn.ours), seam)])
 
 
-def _needs_lpips(network: str) -> Callable[[Tools], Any]:
-    return lambda tools: tools.lpips(network)
-
+_LPIPS = "viewfusion; weights of LPIPS 0.1"
+CLIPS = ("ViT-B/32", "ViT-B/16", "ViT-L/14")
+"""CLIP's towers that a protocol may look with."""
 
 MEASURES = {
     "psnr": Measure("PSNR", "dB", "higher", "images", PICTURES, "viewfusion", _psnr),
     "ssim": Measure("SSIM", "", "higher", "images", PICTURES, "viewfusion", _ssim, ("data_range", "borders")),
     "lpips_alex": Measure(
-        "LPIPS alex", "", "lower", "images", PICTURES, "viewfusion; weights of LPIPS 0.1",
-        _lpips("alex"), needs=_needs_lpips("alex"),
+        "LPIPS alex", "", "lower", "images", PICTURES, _LPIPS, _compared, networks=("lpips-alex",)
     ),
     "lpips_vgg": Measure(
-        "LPIPS vgg", "", "lower", "images", PICTURES, "viewfusion; weights of LPIPS 0.1",
-        _lpips("vgg"), needs=_needs_lpips("vgg"),
+        "LPIPS vgg", "", "lower", "images", PICTURES, _LPIPS, _compared, networks=("lpips-vgg",)
     ),
     "clip": Measure(
-        "CLIP similarity", "", "higher", "images", PICTURES, "transformers", _clip,
-        needs=lambda tools: tools.clip,
+        "CLIP similarity", "", "higher", "images", PICTURES, "transformers", _compared, networks=CLIPS
     ),
     "mask_iou": Measure("mask IoU", "", "higher", "images", PICTURES, "viewfusion", _mask_iou),
     "adjacent_lpips_alex": Measure(
-        "adjacent LPIPS alex", "", "lower", "pairs", TURNS, "viewfusion; weights of LPIPS 0.1",
-        _adjacent_lpips("alex"), needs=_needs_lpips("alex"),
+        "adjacent LPIPS alex", "", "lower", "pairs", TURNS, _LPIPS, _around, networks=("lpips-alex",)
     ),
     "adjacent_lpips_vgg": Measure(
-        "adjacent LPIPS vgg", "", "lower", "pairs", TURNS, "viewfusion; weights of LPIPS 0.1",
-        _adjacent_lpips("vgg"), needs=_needs_lpips("vgg"),
+        "adjacent LPIPS vgg", "", "lower", "pairs", TURNS, _LPIPS, _around, networks=("lpips-vgg",)
     ),
     "adjacent_clip": Measure(
-        "adjacent CLIP similarity", "", "higher", "pairs", TURNS, "transformers", _adjacent_clip,
-        needs=lambda tools: tools.clip,
+        "adjacent CLIP similarity", "", "higher", "pairs", TURNS, "transformers", _around, networks=CLIPS
     ),
-    "adjacent_sift": Measure(
-        "adjacent SIFT matches", "matches", "higher", "pairs", TURNS, "OpenCV", _adjacent_sift
-    ),
+    "adjacent_sift": Measure("adjacent SIFT matches", "matches", "higher", "pairs", TURNS, "OpenCV", _sift),
     "flow_warp_error": Measure(
-        "flow-warp error", "", "lower", "pairs", TURNS, "viewfusion; weights of RIFE", _flow,
-        needs=lambda tools: tools.rife,
+        "flow-warp error", "", "lower", "pairs", TURNS, "viewfusion", _flow, networks=("rife", "raft")
     ),
     "epipolar_share": Measure(
-        "matches on their epipolar line", "", "higher", "pairs", TURNS, "OpenCV, viewfusion", _epipolar(0)
+        "matches on their epipolar line", "", "higher", "pairs", TURNS, "OpenCV, viewfusion",
+        lambda turn: turn.epipolar[0],
     ),
     "epipolar_residual": Measure(
-        "epipolar residual", "px", "lower", "pairs", TURNS, "OpenCV, viewfusion", _epipolar(1)
+        "epipolar residual", "px", "lower", "pairs", TURNS, "OpenCV, viewfusion",
+        lambda turn: turn.epipolar[1],
     ),
     "loop_closure": Measure(
-        "loop closure", "", "lower", "object", TURNS, "viewfusion; weights of LPIPS 0.1", _loop, ("seam",),
-        _needs_lpips("vgg"),
+        "loop closure", "", "lower", "object", TURNS, _LPIPS, _loop, ("seam",), ("lpips-vgg",)
     ),
     "chamfer": Measure("Chamfer distance", "", "lower", "object", MESHES, "SciPy"),
     "f_score": Measure("F-score", "", "higher", "object", MESHES, "SciPy"),

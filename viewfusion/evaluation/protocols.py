@@ -20,6 +20,7 @@ from viewfusion.resources import resource_folder
 from viewfusion.yaml_files import read_yaml
 
 from .measures import MEASURES
+from .summary import AVERAGINGS
 
 TASKS = ("targets", "ring", "spin", "mesh")
 """What is made of an input: the object's other views, each on its own way; a ring of all its views; a ring
@@ -27,9 +28,6 @@ that nobody has true views of; a mesh."""
 
 INPUTS = ("first", "listed")
 """Which view is the input: the first, or the one a list names for each object."""
-
-AVERAGING = ("values", "objects")
-"""A mean over all images (or pairs) of all objects; or over objects of their means."""
 
 DEFAULT = "viewfusion-embedded"
 
@@ -53,8 +51,9 @@ class Protocol:
         views: pictures an object has, the input among them; None: any number.
         input: one of :data:`INPUTS`.
         size: pixels a side that pictures are compared at.
-        background: that transparent pixels are laid over.
-        averaging: one of :data:`AVERAGING`.
+        background: that transparent pixels are laid over: "white", and nothing else is supported; it stands
+            here so that results say it.
+        averaging: one of :data:`.summary.AVERAGINGS`; a metric's own setting ``averaging`` comes first.
         mesh: settings of :func:`viewfusion.evaluation.meshes.score_meshes`.
         published: other people's numbers, each with ``system``, ``checkpoint``, ``data``, ``scores``,
             ``source``.
@@ -89,6 +88,11 @@ def protocol_names() -> list[str]:
     return sorted(path.stem for path in _folder().glob("*.yaml"))
 
 
+def protocol_file(name: str) -> Path:
+    """Where the one called ``name`` lies, to be read or copied."""
+    return _folder() / f"{name}.yaml"
+
+
 def load_protocol(name: str | Path = DEFAULT) -> Protocol:
     """The protocol called ``name``, or that of a YAML file.
 
@@ -99,7 +103,7 @@ def load_protocol(name: str | Path = DEFAULT) -> Protocol:
     text = str(name)
     path = Path(name)
     if text in protocol_names():
-        path = _folder() / f"{text}.yaml"
+        path = protocol_file(text)
     elif path.suffix not in (".yaml", ".yml"):
         near = did_you_mean(text, protocol_names())
         known = ", ".join(protocol_names())
@@ -132,9 +136,20 @@ def _checked(name: str, content: Any) -> Protocol:
             raise _ProtocolError(f"{key} must be {wanted}, got {str(content[key])[:60]!r}")
     protocol = Protocol(**content)
     _check_metrics(protocol)
+    if protocol.task == "mesh":
+        _check_mesh(protocol)
     if protocol.task == "spin" and protocol.views is None:
         raise _ProtocolError("views is missing; a spin has so many")
     return protocol
+
+
+def _check_mesh(protocol: Protocol) -> None:
+    from .meshes import MeshSettings
+
+    try:
+        MeshSettings.from_data(protocol.mesh)
+    except ViewFusionError as error:
+        raise _ProtocolError(str(error)) from None
 
 
 def _check_metrics(protocol: Protocol) -> None:
@@ -149,10 +164,16 @@ def _check_metrics(protocol: Protocol) -> None:
             raise _ProtocolError(
                 f"metric {name} is for {' or '.join(measure.tasks)}, not for task {protocol.task}"
             )
-        allowed = ("optional", *measure.settings)
-        for key in settings:
-            if key not in allowed:
-                raise _ProtocolError(f"metric {name} has no setting {str(key)[:60]!r}; {', '.join(allowed)}")
+        for key, value in settings.items():
+            if key not in measure.allowed:
+                known = ", ".join(measure.allowed)
+                raise _ProtocolError(f"metric {name} has no setting {str(key)[:60]!r}; {known}")
+            values = measure.allowed[key]
+            if values and value not in values:
+                raise _ProtocolError(
+                    f"{key} of metric {name} must be one of {', '.join(map(str, values))}, got "
+                    f"{str(value)[:60]!r}"
+                )
 
 
 def _is_text(value: Any) -> bool:
@@ -205,7 +226,7 @@ _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "input": _one_of(INPUTS),
     "size": ("16 to 2048 pixels", _is_count(16, 2048)),
     "background": _one_of(("white",)),
-    "averaging": _one_of(AVERAGING),
+    "averaging": _one_of(AVERAGINGS),
     "mesh": ("a mapping of settings", lambda value: isinstance(value, dict) and _is_plain(value)),
     "published": ("a list of mappings of system, checkpoint, data, scores, source", _are_published),
 }

@@ -67,6 +67,17 @@ class Spread:
         return name, max(1, min(count, -(-items // self.num_nodes)))
 
 
+def check_spread(spread: Spread, items: int, memory: int) -> None:
+    """Refuse what :func:`run_items` would refuse, before anything is written.
+
+    Raises:
+        ViewFusionError: Lightning is missing, or refuses a strategy, or there is no such device.
+    """
+    from .workers import check
+
+    check((*spread.settled(items, memory), spread.num_nodes, spread.strategy))
+
+
 def run_items(
     items: Sequence[Item],
     start: Callable[[torch.device], Work],
@@ -81,14 +92,15 @@ def run_items(
     two do twice as much as one.
 
     Args:
-        start: called once in each process with its device; loads what the work needs.
+        items: the same, in the same order, in every process.
+        start: called once with its device, in each process that has something to do; loads what that needs.
         memory: bytes a process takes, so that not more of them are started than fit.
         on_progress: told how many items are done, of how many; in the first process only.
 
     Raises:
         ViewFusionError: Lightning is missing, or there is no such device.
     """
-    from .workers import first_process, predict
+    from .workers import first_process, predict, started_by_others
 
     todo = [item for item in items if not item.done]
     if first_process():
@@ -98,14 +110,16 @@ def run_items(
                 remove_partial(folder / part)
         for item in todo:
             item.failure.unlink(missing_ok=True)  # tried again
-    if todo:
-        accelerator, devices = spread.settled(len(todo), memory)
+    # Who is one of several may not stay away because it finds all done a moment later than the others.
+    alone = first_process() and started_by_others() is None and spread.num_nodes == 1
+    if todo or not alone:
+        accelerator, devices = spread.settled(len(items), memory)
 
         def told() -> None:
             if on_progress:
                 on_progress(sum(item.done or item.failure.is_file() for item in items), len(items))
 
-        predict(todo, start, told, (accelerator, devices, spread.num_nodes, spread.strategy))
+        predict(items, start, told, (accelerator, devices, spread.num_nodes, spread.strategy))
     return first_process()
 
 

@@ -98,7 +98,12 @@ _DEFINITION = record(
         "better": one_of("higher", "lower"),
         "of": one_of("images", "pairs", "object"),
     },
-    {"settings": or_null(_PLAIN), "library": or_null(_WORDS), "averaging": one_of(*AVERAGINGS)},
+    {
+        "settings": or_null(_PLAIN),
+        "library": or_null(_WORDS),
+        "averaging": one_of(*AVERAGINGS),
+        "weights": record({"name": text(200), "sha256": _HASH}),  # of a network that a user gave
+    },
 )
 _MEAN = record(
     {

@@ -36,7 +36,11 @@ class Scorer:
     def described(self) -> dict[str, Any]:
         """What is taken, for results."""
         settings = self.protocol.metrics
-        return {name: MEASURES[name].described(settings[name]) for name in self.metrics}
+        return {name: MEASURES[name].described(settings[name], self.tools) for name in self.metrics}
+
+    def weights(self) -> dict[str, dict[str, str]]:
+        """What the networks of the user's are, by the metrics that look with them."""
+        return {name: each["weights"] for name, each in self.described().items() if "weights" in each}
 
     @torch.inference_mode()
     def entry(self, name: str, turn: Turn, notes: Iterable[str] = ()) -> dict[str, Any]:
@@ -64,11 +68,11 @@ class Scorer:
         }
 
     def _values(self, metric: str, turn: Turn) -> list[float | None]:
-        measure = MEASURES[metric]
-        settings = {k: v for k, v in self.protocol.metrics[metric].items() if k != "optional"}
-        assert measure.compute is not None
-        values = measure.compute(turn, self.tools, settings).cpu().double().tolist()
-        return [round(value, DECIMALS) if math.isfinite(value) else None for value in values]
+        values = MEASURES[metric].taken(turn, self.tools, self.protocol.metrics[metric])
+        return [
+            round(value, DECIMALS) if math.isfinite(value) else None
+            for value in values.cpu().double().tolist()
+        ]
 
 
 def make_scorer(protocol: Protocol, tools: Tools, without: Iterable[str] = ()) -> Scorer:
@@ -89,7 +93,8 @@ def make_scorer(protocol: Protocol, tools: Tools, without: Iterable[str] = ()) -
         if name in unmeasured:
             continue
         try:
-            MEASURES[name].needs(tools)
+            if network := MEASURES[name].network(settings):
+                tools.network(network)
         except ViewFusionError as error:
             if not settings.get("optional"):
                 raise ViewFusionError(f"{error}; or leave it out with --without {name}") from None

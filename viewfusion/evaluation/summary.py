@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 AVERAGINGS = ("objects", "values")
+"""A mean over objects of their means; or over all images (or pairs) of all objects."""
 
 Scores = list[float | None]
 

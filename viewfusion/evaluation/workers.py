@@ -1,6 +1,7 @@
 """Lightning's side of the runner: items and what is done for each go in, a folder for each comes out.
 
-Each process takes every n-th item. Nothing is sent between them: what is done is seen on disk.
+Each process takes every n-th item, whether it is done or not: so all agree, although they look at the disk at
+different times. Nothing is sent between them: what is done is seen on disk.
 """
 
 from __future__ import annotations
@@ -55,15 +56,22 @@ def started_by_others() -> int | None:
     return None
 
 
+def check(over: tuple[str, int | list[int], int, str]) -> None:
+    """Raise ViewFusionError if Lightning refuses ``over``; see :func:`predict`."""
+    with _quiet():
+        _trainer(over, _Writer(lambda: None))
+
+
 def predict(
     items: Sequence[Item],
     start: Callable[[torch.device], Work],
     told: Callable[[], None],
     over: tuple[str, int | list[int], int, str],
 ) -> None:
-    """Do all ``items``, and come back when all processes have done theirs.
+    """Do all ``items`` that are not done, and come back when all processes have done theirs.
 
     Args:
+        items: the same in every process.
         told: called in the first process when something may have been done, by whomever.
         over: accelerator, devices, machines and strategy.
     """
@@ -113,7 +121,7 @@ _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Worker(pl.LightningModule):
-    """Does this process's share of the items: every n-th."""
+    """Does this process's share of the items: what is not done of every n-th."""
 
     def __init__(
         self, items: Sequence[Item], start: Callable[[torch.device], Work], stops: dict[signal.Signals, Any]
@@ -121,11 +129,11 @@ class _Worker(pl.LightningModule):
         super().__init__()
         self._items, self._start, self._stops = items, start, stops
         self._threads, self._parent = torch.get_num_threads(), os.getppid()
+        self._work: Work | None = None
 
     def setup(self, stage: str) -> None:
         if self.device.type == "cpu":
             torch.set_num_threads(1)  # other numbers of threads round sums otherwise
-        self._work = self._start(self.device)
 
     def on_predict_start(self) -> None:
         # Lightning's own handlers talk to the other processes, who may not be listening.
@@ -144,11 +152,16 @@ class _Worker(pl.LightningModule):
         if self.trainer.global_rank and os.getppid() != self._parent:
             raise SystemExit(1)  # the first process is gone, and a new run may be at work already
         item = self._items[batch]
+        if item.done:
+            return None
+        if self._work is None:  # loaded here, as who has nothing left to do needs nothing
+            with torch.inference_mode(False):  # networks may outlive this run
+                self._work = self._start(self.device)
         return item, attempted(self._work, item)
 
     def teardown(self, stage: str) -> None:
         torch.set_num_threads(self._threads)
-        self._work = None  # type: ignore[assignment]
+        self._work = None
 
 
 class _Writer(BasePredictionWriter):

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from viewfusion.errors import ViewFusionError, did_you_mean, printable
 
-from . import extrinsics, gso, nerfstudio, numbered, runs, strips, syncdreamer, viewfusion
+from . import benchmarks, extrinsics, gso, nerfstudio, numbered, runs, strips, syncdreamer, viewfusion
 from .folders import Folder, listed
 from .records import Dataset, DatasetObject, Faults, Problem, Reader
 
 READERS: dict[str, Reader] = {
     "run": runs.READER,
+    "benchmark": benchmarks.READER,
     "syncdreamer": syncdreamer.READER,
     "viewfusion": viewfusion.READER,
     "eschernet": extrinsics.ESCHERNET,
@@ -140,7 +141,7 @@ def _places(root: Path, layout: str) -> list[_Place]:
     if not root.is_dir():
         what = "not a folder" if root.exists() else "no such folder"
         raise ViewFusionError(f"{root}: {what}; give the folder of a dataset")
-    top = listed(root)
+    top = benchmarks.objects_of(listed(root))
     kind = _kind(top, layout)
     itself = _Place((root.resolve().name or "dataset",), top, kind)
     if kind not in (None, WEAK, STRIP):

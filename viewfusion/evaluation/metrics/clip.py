@@ -6,6 +6,7 @@ The image tower of Radford et al., "Learning Transferable Visual Models From Nat
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from viewfusion.clip_names import MEAN, STD
 
 from .clip_files import open_tower
 from .pictures import check_pair
+from .weights import weights_sha256
 
 _AT_ONCE = 16  # pictures
 
@@ -32,6 +34,12 @@ class Clip(nn.Module):
     def __init__(self, tower: Any, name: str) -> None:
         super().__init__()
         self.tower, self.name = tower, name
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex digest of the weights, and of what else decides an embedding."""
+        config = self.tower.config
+        return weights_sha256(self.tower, config.hidden_act, config.num_attention_heads)
 
     def forward(self, images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
         """(B,) cosines in [-1, 1] of the embeddings of two (B, 3, H, W) in [0, 1]; 1 for equal pictures."""

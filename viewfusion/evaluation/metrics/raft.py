@@ -6,6 +6,7 @@ fits one torch only and is no dependency of viewfusion's; its weights lie in a f
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from viewfusion.errors import ViewFusionError
 from viewfusion.untrusted import shown
 
 from .saved import open_tensors
-from .weights import filled
+from .weights import filled, weights_sha256
 
 _MULTIPLE, _SMALLEST = 8, 128  # pixels a side, of what the network takes
 _FIRST = "feature_encoder.convnormrelu.0.weight"
@@ -33,6 +34,11 @@ class Raft(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex digest of the weights."""
+        return weights_sha256(self.network)
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, 2, H, W) twice: from each pixel of ``second`` into ``first``, and the other way.

@@ -6,6 +6,7 @@ none travels with viewfusion.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,3 +124,12 @@ def filled(
         raise ViewFusionError(f"{place}: a number in the weights {name} is not finite; {remedy}")
     network.load_state_dict(floats, assign=True)
     return network.requires_grad_(False).eval()
+
+
+def weights_sha256(network: nn.Module, *facts: object) -> str:
+    """Hex digest of a network's weights, whatever file they came in, and of ``facts`` they do not tell."""
+    digest = hashlib.sha256(repr(facts).encode())
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(repr((name, str(value.dtype), tuple(value.shape))).encode())
+        digest.update(value.cpu().numpy().tobytes())
+    return digest.hexdigest()
