@@ -30,7 +30,7 @@ from transformers import CLIPVisionModelWithProjection  # noqa: F401
 from viewfusion.geometry import FAMILIES, Family
 from viewfusion.zero123 import find_checkpoint, load_zero123
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 KINDS = {"VmHWM": "peak", "RssAnon": "peak_anonymous", "RssFile": "peak_file"}
 
 
