@@ -33,7 +33,7 @@ install: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,evaluation,heic,render,segmentation,train]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,evaluation,heic,reconstruction,render,segmentation,train]'
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps taming-transformers-rom1504 einops
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps --target $(VENV)/carvekit carvekit torchvision
 	@touch $@

@@ -74,6 +74,12 @@ TABLE = {
         "cv2 embreex jinja2 markupsafe safetensors scipy torchvision transformers",
     ),
     "datasets": Row("errors geometry outputs preprocessing", "numpy PIL", "trimesh embreex"),
+    # Views of any system to a mesh, so no pipeline and no model.
+    "reconstruction": Row(
+        "errors geometry machine outputs resources views yaml_files",
+        "numpy torch PIL",
+        "embreex fast_simplification imageio_ffmpeg safetensors scipy skimage trimesh xatlas",
+    ),
     # The wiring.
     "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),
     "conditioning": Row("fusion geometry zero123", "torch"),
@@ -89,7 +95,7 @@ TABLE = {
     ),
     "cli": Row(
         "__init__ benchmark conditioning config datasets downloads errors evaluation fusion geometry machine "
-        "outputs pipeline preprocessing resources running trajectory_files views zero123",
+        "outputs pipeline preprocessing reconstruction resources running trajectory_files views zero123",
         "typer rich numpy PIL",
         "packaging torch imageio_ffmpeg",
     ),
