@@ -83,9 +83,9 @@ def test_a_limited_interval_of_guidance_costs_what_it_says(pipeline, variant, gu
 
     The three targets of a ring of 4 have 1, 1 and 3 references, so N + 1 is 8 in all, and N is 5.
     """
-    limits = ["sampling.guidance_low=0.2", "sampling.guidance_high=0.6"]
+    limits = ["sampling.solver=ddim", "sampling.guidance_low=0.2", "sampling.guidance_high=0.6"]
     config = load_config(
-        "balanced", [*limits, "sampling.num_inference_steps=4", "views=4", f"fusion.variant={variant}"]
+        overrides=[*limits, "sampling.num_inference_steps=4", "views=4", f"fusion.variant={variant}"]
     )
     with counted(pipeline.model) as rows:
         views = pipeline(photo(), config=config)
@@ -252,10 +252,9 @@ def test_fast_counts_the_steps_a_checkpoint_can_do_with(stating, pipeline):
         assert other.settled(config) == config
 
 
-def test_a_checkpoint_that_states_nothing_is_sampled_as_balanced(pipeline):
-    assert settled(pipeline) == settled(pipeline, "balanced")
-    assert settled(pipeline)["guidance_scale"] == 3
-    assert settled(pipeline)["leap_sigma"] == 0
+def test_a_checkpoint_that_states_nothing_is_sampled_as_zero123_was(pipeline):
+    ddim = {"solver": "ddim", "num_inference_steps": 50, "spacing": "timesteps", "leap_sigma": 0.0}
+    assert settled(pipeline) == {**settled(pipeline), **ddim, "guidance_scale": 3}
 
 
 def test_what_a_user_says_counts_more_than_the_checkpoint(stating):
@@ -267,7 +266,7 @@ def test_what_a_user_says_counts_more_than_the_checkpoint(stating):
     }
     assert settled(stating, "fast", "sampling.num_inference_steps=9")["num_inference_steps"] == 9
     ddim = {"solver": "ddim", "num_inference_steps": 50, "spacing": "timesteps", "leap_sigma": 0.0}
-    assert settled(stating, "balanced") == {**OWN, **ddim}
+    assert settled(stating, "balanced") == {**OWN, "solver": "dpm++-sde", "num_inference_steps": 10}
     assert settled(stating, "reference")["guidance_scale"] == 3
     assert settled(stating, None, "sampling.solver=ddim") == {**OWN, **ddim}
     assert settled(stating, None, "sampling.solver=dpm++", "sampling.leap_sigma=0") == {
