@@ -359,6 +359,17 @@ def test_copies_and_other_precisions_stand_alone():
     assert torch.equal(model.predict(latents, 500, model.condition(tokens, cond_latents)), expected)
 
 
+def test_v_prediction_keeps_its_noise_in_half_precision():
+    """At timestep 1 alphas_cumprod is 0.998, which bfloat16 takes for 1."""
+    model = zero123(prediction_type="v_prediction", **SMALL)
+    latents, tokens, cond_latents = inputs(model, 1)
+    expected = model.predict(latents, 1, model.condition(tokens, cond_latents))
+    half = copy.deepcopy(model).to(torch.bfloat16)
+    given = [each.bfloat16() for each in (latents, tokens, cond_latents)]
+    predicted = half.predict(given[0], 1, half.condition(*given[1:]))
+    torch.testing.assert_close(predicted.float(), expected, atol=0.02, rtol=0.02)
+
+
 def test_rows_are_indexed_joined_and_mixed():
     rows = Conditioned(torch.arange(3.0).view(3, 1, 1), torch.arange(3.0).view(3, 1, 1, 1) * 10)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import json
 import lzma
 import weakref
@@ -170,6 +171,19 @@ def test_room_for_a_view_is_asked_for_before_sampling(models, monkeypatch):
     with pytest.raises(
         ViewFusionError, match=r"takes about 0\.23 GB besides the model, and meta has 0\.20 GB left; use"
     ):
+        memory.check_working(model)
+
+
+def test_an_offloaded_part_makes_room_for_the_next(models, monkeypatch):
+    """A second photo is begun with a part of the first one's on the device, which is not free then."""
+    model = copy.copy(models["full"])
+    model._offloads = True
+    there = sum(each.nbytes for each in model.parameters())
+    least = needs(model, torch.float32).least(offload=True)
+    monkeypatch.setattr(memory, "device_memory", lambda device: least - there)
+    memory.check_working(model)
+    monkeypatch.setattr(memory, "device_memory", lambda device: least - there - 1)
+    with pytest.raises(ViewFusionError, match="besides the model"):
         memory.check_working(model)
 
 

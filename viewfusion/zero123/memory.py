@@ -145,6 +145,8 @@ def check_working(model: Zero123) -> None:
         return
     wanted = needs(model, model.dtype)
     least = wanted.least(offload=True) if model.offloads else max(wanted.row, wanted.picture)
+    if model.offloads:
+        free += _weights_there(model)  # they make room for the part that is used next
     if least > free:
         raise ViewFusionError(
             f"one view takes about {gigabytes(least)} besides the model, and {model.device} has "
@@ -173,10 +175,14 @@ def out_of_memory_told(model: Zero123) -> Iterator[None]:
 
 def remedy(model: Zero123) -> str:
     """What would make room, for the end of a message about a model that is in memory."""
-    weights = sum(each.nbytes for each in model.parameters() if each.device == model.device)
     free = device_memory(model.device)
-    room = None if free is None else free + weights
+    room = None if free is None else free + _weights_there(model)
     return _remedy(model, model.dtype, model.device, model.offloads, room)
+
+
+def _weights_there(model: Zero123) -> int:
+    """Bytes of those on the device where ``model`` computes."""
+    return sum(each.nbytes for each in model.parameters() if each.device == model.device)
 
 
 def _remedy(
