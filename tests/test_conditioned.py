@@ -439,5 +439,9 @@ def test_kept_features_go_with_their_rows(nano):
     expected = torch.cat([asked(nano, each, 1, 300) for each in (some_rows(nano), some_rows(nano, 2))])
     torch.testing.assert_close(asked(nano, several, 1, 300), expected, atol=1e-5, rtol=1e-5)
     assert all(each.features is not None for each in fresh.kept)
-    assert not kept.cat([kept, some_rows(nano, 2)]).kept
+    # Beside rows of which nothing is kept, what is kept is made anew.
+    before = [each.features for each in kept.kept]
+    asked(nano, kept.cat([kept, some_rows(nano, 2)]), 2, 200)
+    assert not any(torch.equal(each.features, old) for each, old in zip(kept.kept, before, strict=True))
+    assert not kept.cat([some_rows(nano), some_rows(nano, 2)]).kept
     assert not kept.cat([kept, kept.lightly()]).light

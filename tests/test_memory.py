@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_pipeline import photo
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from viewfusion import ViewFusionError, ViewFusionPipeline, load_zero123
+from viewfusion import ViewFusionError, ViewFusionPipeline, load_config, load_zero123
+from viewfusion.config import changed
 from viewfusion.zero123 import find_checkpoint, memory, open_checkpoint
 from viewfusion.zero123.ldm_configs import FULL_SIZE, ldm_config
 from viewfusion.zero123.memory import Needs, gigabytes, is_out_of_memory, needs
@@ -97,6 +99,40 @@ def test_the_estimate_is_what_lives_at_once_and_little_more(models, name):
         model.vae.decode(torch.empty(1, *model.latent_shape, **meta))
     assert (unet.peak - given) / 3 <= wanted.row <= 1.3 * (unet.peak - given) / 3
     assert decoder.peak <= wanted.picture <= 1.3 * decoder.peak
+
+
+@pytest.mark.parametrize("name", ["nano", "tiny", "full"])
+@torch.inference_mode()
+def test_features_that_are_kept_are_counted(models, name):
+    """They are all that is left of a call; and there beside what the next one takes."""
+    model, rows = models[name], 3
+    wanted, meta = needs(model, torch.float32), {"device": "meta"}
+    with OneKernel(), Alive(model) as unet:
+        latents = torch.empty(rows, *model.latent_shape, **meta)
+        tokens = torch.empty(rows, 1, model.cc_projection.out_features, **meta)
+        told = model.condition(tokens, latents).keeping()
+        given = unet.now
+        model.predict(latents, torch.empty((), **meta), told)
+        assert unet.now - given == rows * wanted.kept
+        for again in (told, told.lightly()):
+            model.predict(latents, torch.empty((), **meta), again)
+    assert unet.peak - given <= rows * (wanted.row + wanted.kept)
+
+
+def test_room_for_what_is_kept_is_asked_for(models, small_checkpoint, monkeypatch):
+    """Before sampling, for all rows of the fullest step: of a ring of 4 three references and nothing."""
+    model, asked = models["full"], []
+    wanted = needs(model, torch.float32)
+    monkeypatch.setattr(memory, "device_memory", lambda device: wanted.picture + 3 * wanted.kept)
+    memory.check_working(model, kept_rows=3)
+    with pytest.raises(ViewFusionError, match="besides the model"):
+        memory.check_working(model, kept_rows=4)
+    pipeline = ViewFusionPipeline(load_zero123(*small_checkpoint, family="zero123"))
+    monkeypatch.setattr("viewfusion.pipeline.check_working", lambda model, rows: asked.append(rows))
+    for changes in ({}, {"reuse_steps": 2}, {"reuse_steps": 2, "schedule": "paired"}):
+        config = changed(load_config(), views=4, num_inference_steps=1, **changes)
+        next(pipeline.iter_views(photo(), config.trajectory(), config))
+    assert asked == [0, 4, 4]
 
 
 def test_weights_are_counted_by_their_types(models):

@@ -25,6 +25,7 @@ from viewfusion.fusion import (
     Question,
     Target,
     ViewNoise,
+    evaluations_a_step,
     fuse,
     groups,
     latent_rows,
@@ -348,11 +349,12 @@ class ViewFusionPipeline:
             raise ValueError(f"the trajectory has {trajectory.num_inputs} inputs, got {len(inputs)} images")
         finished = finished or {}
         memory = ReferenceMemory(self.model) if memory is None else memory
-        check_working(self.model)
+        targets = schedule(trajectory, config.rules())
+        at_once = groups(targets, parallel_views or config.parallel_views)
+        check_working(self.model, _kept_rows(at_once, config))
         for index, pixels in enumerate(inputs):
             memory.add(index, trajectory.views[index], pixels)
             yield View(index, trajectory.views[index], pixels[0])
-        targets = schedule(trajectory, config.rules())
 
         def denoising(target: Target) -> Asking[tuple[torch.Tensor, ViewRecord]]:
             with out_of_memory_told(self.model):
@@ -361,7 +363,7 @@ class ViewFusionPipeline:
             place = on_step, callback_on_step_end, target.view, targets.index(target), len(targets)
             return self._denoising(told, target, source, config, _Listeners(self, *place))
 
-        for group in groups(targets, parallel_views or config.parallel_views):
+        for group in at_once:
             if all(target.view in finished for target in group):
                 made: Any = [(finished[target.view][None], None) for target in group]
             else:
@@ -450,6 +452,16 @@ class _Listeners:
         told = {"latents": latents, "view": self.view}
         answer = self.callback(self.pipeline, step - 1, timestep, told)
         return answer.get("latents") if answer else None
+
+
+def _kept_rows(at_once: Sequence[Sequence[Target]], config: Config) -> int:
+    """Of how many rows deep features are kept at one time, at most."""
+    if config.sampling.reuse_steps == 1:
+        return 0
+    variant = config.fusion.variant
+    return max(
+        sum(evaluations_a_step(variant, len(target.references)) for target in group) for group in at_once
+    )
 
 
 def drawn_seed(generator: torch.Generator) -> int:
