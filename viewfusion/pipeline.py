@@ -17,6 +17,7 @@ import torch
 
 from viewfusion.conditioning import ReferenceMemory
 from viewfusion.config import Config, changed, load_config
+from viewfusion.costs import guided_interval
 from viewfusion.errors import ViewFusionError
 from viewfusion.fusion import (
     Asking,
@@ -40,7 +41,7 @@ from viewfusion.geometry import Family, Pose, Trajectory, around
 from viewfusion.preprocessing import PreparedImage, over_white, prepare_image
 from viewfusion.preprocessing.elevation import ElevationEstimate, estimate_elevation
 from viewfusion.running import Running
-from viewfusion.solvers import can_leap, make_scheduler
+from viewfusion.solvers import can_leap, scheduler_of
 from viewfusion.views import OUTPUT_TYPES, View, ViewRecord, ViewSet
 from viewfusion.zero123 import (
     BatchedPredictor,
@@ -386,23 +387,16 @@ class ViewFusionPipeline:
         """Asks what it needs to know, and ends with one target's latents (1, 4, h, w) and their record."""
         started, rows = time.perf_counter(), self._rows
         settings: Any = config.sampling  # settled: no choice in it is open
-        scheduler = make_scheduler(
-            settings.solver,
-            self.model.scheduler_config,
-            settings.num_inference_steps,
-            settings.spacing,
-            settings.leap_sigma,
-        )
+        scheduler = scheduler_of(settings, self.model.scheduler_config)
         # What a variant draws is drawn apart from the noise, which is the same in all of them.
         generator = view_generator(config.seed, target.view, 1)
-        noisiest = self.model.config["scheduler"]["num_train_timesteps"]
         denoiser = make_denoiser(
             config.fusion.variant,
             self.network,
             conditions,
             settings.guidance_scale,
             generator,
-            (settings.guidance_low * noisiest, settings.guidance_high * noisiest),
+            guided_interval(settings, self.model.scheduler_config),
             settings.reuse_steps,
         )
         steps = len(scheduler.timesteps)

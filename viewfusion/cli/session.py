@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,7 +29,6 @@ from .wanted import Wanted
 
 if TYPE_CHECKING:
     from PIL import Image
-    from rich.progress import Progress
 
     from viewfusion.conditioning import ReferenceMemory
     from viewfusion.config import Config
@@ -133,10 +132,13 @@ class _Run:
     views: dict[int, View] = field(default_factory=dict)
     error: ViewFusionError | None = None
 
-    def shown(self, console: Console, bar: Progress, finished: Collection[int], named: bool) -> SpinProgress:
-        order, targets = self.order, [target for group in self.rounds for target in group]
-        variant = order.wanted.config.fusion.variant
-        return SpinProgress(console, order.name or order.photo.name, targets, finished, variant, bar, named)
+    @property
+    def name(self) -> str:
+        return self.order.name or self.order.photo.name
+
+    @property
+    def targets(self) -> list[Target]:
+        return [target for group in self.rounds for target in group]
 
 
 class Session:
@@ -239,11 +241,19 @@ class Session:
 
         A run whose folder takes no more ends there, and the others go on.
         """
-        several = len(runs) > 1
+        from viewfusion.costs import costs
+
+        several, trained = len(runs) > 1, self.pipeline.model.scheduler_config
         kept = whole_rounds([run.rounds for run in runs], [run.folder.finished_latents() for run in runs])
         with spin_bar(self.console) as bar:
             shown = [
-                run.shown(self.console, bar, finished, several)
+                SpinProgress(
+                    self.console,
+                    run.name,
+                    costs(run.order.wanted.config, run.targets, trained, finished),
+                    bar,
+                    several,
+                )
                 for run, finished in zip(runs, kept, strict=True)
             ]
             making = [

@@ -84,10 +84,11 @@ class BatchedPredictor:
         return self._found[1]
 
     def _basis(self) -> Any:
-        return self.model.device, self.model.dtype, self.max_batch, self._compiles, self._keeps
+        return self.model.device, self.model.dtype, self.max_batch, self.compiles, self._keeps
 
     @property
-    def _compiles(self) -> bool:
+    def compiles(self) -> bool:
+        """Whether it is told to, and nothing has failed."""
         return self._compiled is not None and self._compiled.works
 
     def _most(self) -> int:
@@ -97,7 +98,7 @@ class BatchedPredictor:
             free, row = device_memory(device), wanted.row + self._keeps * wanted.kept
             share = _OF_A_CPU if device.type == "cpu" else _OF_OTHERS
             most = BUCKETS[-1] if free is None else max(1, int(share * free) // row)
-        return max(size for size in BUCKETS if size <= most) if self._compiles else most
+        return max(size for size in BUCKETS if size <= most) if self.compiles else most
 
     def _tried(
         self, latents: torch.Tensor, timestep: int | torch.Tensor, conditioned: Conditioned, chunk: slice
@@ -118,7 +119,7 @@ class BatchedPredictor:
     ) -> torch.Tensor:
         rows = len(conditioned)
         # What is kept from step to step would be a graph of its own, whole and light, for every size.
-        if self._compiles and not conditioned.kept:
+        if self.compiles and not conditioned.kept:
             return self._padded(latents, timestep, conditioned, chunk)
         part = _part(latents, rows, chunk).to(self.model.dtype)
         return self.model.predict(part, _part(timestep, rows, chunk), conditioned[chunk]).float()
@@ -145,7 +146,7 @@ class BatchedPredictor:
     def _take_fewer(self, failed: int) -> None:
         """After ``failed`` rows at once, two or more, had no room."""
         fewer = -(-failed // 2)
-        if self._compiles:
+        if self.compiles:
             fewer = max(size for size in BUCKETS if size <= fewer)
         self._found = self._basis(), fewer
         if self.model.device.type == "cuda":
