@@ -139,13 +139,13 @@ class Zero123(nn.Module):
         """As of any module, but that the noise schedule stays in float32 and the autoencoder is never in
         float16; see :func:`.devices.vae_dtype`."""
         parse: Any = torch._C._nn._parse_to  # what Module.to itself reads its arguments with
+        move: Any = nn.Module.to  # diffusers' own warns of what it does not do here
         device, dtype, non_blocking, layout = parse(*args, **kwargs)
         self._resident, self._offloads = None, False
         for part in self.children():
             # Never through a narrower type on the way, which would round it.
             own = vae_dtype(dtype or self.dtype) if part is self.vae else dtype
-            # Not diffusers' own, which warns of what it does not do here.
-            nn.Module.to(part, device, own, non_blocking, memory_format=layout)
+            move(part, device, own, non_blocking, memory_format=layout)
         self.alphas_cumprod = self.alphas_cumprod.to(device, non_blocking=non_blocking)
         return self
 
