@@ -43,6 +43,13 @@ def test_a_type_the_device_cannot_compute_in_is_refused(monkeypatch):
         usable_dtype("float16", "cpu")
 
 
+@pytest.mark.parametrize("dtype", ["auto", "float32"])
+def test_a_device_that_computes_nothing_is_refused(dtype):
+    """As a GPU that this torch was not built for; the meta device has no numbers at all."""
+    with pytest.raises(ViewFusionError, match=r"float32 does not work on meta \(.*\); use --device cpu$"):
+        usable_dtype(dtype, "meta")
+
+
 def test_an_old_gpu_has_no_bfloat16(monkeypatch):
     monkeypatch.setattr(devices, "usable_device", torch.device)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))

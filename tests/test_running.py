@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
@@ -56,9 +57,23 @@ def test_the_command_says_in_what_numbers_and_does_not_mix_them(run, tmp_path):
     assert (code, "nothing to do" in err) == (0, True)
 
 
+def test_a_device_too_small_is_told_before_anything_is_made(run, tmp_path, monkeypatch):
+    """The meta device stands for one: it is no CPU, and its memory is as small as we say."""
+    monkeypatch.setattr("viewfusion.pipeline.usable_dtype", lambda *_: torch.float32)
+    monkeypatch.setattr("viewfusion.zero123.memory.device_memory", lambda device: 10**6)
+    words = (
+        r"error: the model takes about \d\.\d+ GB in float32, and meta has 1\.00 MB free; close other .*\n"
+    )
+    for command in (["generate-360", CHAIR], ["generate-view", CHAIR, "--azimuth-deg", 20]):
+        code, _, err = run(*command, "--device", "meta", "--out", tmp_path / "out")
+        assert (code, bool(re.fullmatch(words, err))) == (2, True), err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--device", "meta"], "float32 does not work on meta"),
         (["--device", "cuda:99"], "the device cuda:99 is not there"),
         (["--dtype", "float8"], "--dtype must be one of"),
         (["--max-batch", 0], "--max-batch must be 1 or more"),

@@ -40,12 +40,13 @@ def usable_dtype(name: str, device: str | torch.device) -> torch.dtype:
     """
     where = usable_device(device)
     if name == "auto":
-        return torch.float16 if where.type == "cuda" else torch.float32
+        name = "float16" if where.type == "cuda" else "float32"
     dtype: torch.dtype = getattr(torch, name)
     reason = _refusal(dtype, where)
     if reason:
         other = "float16" if dtype is torch.bfloat16 and where.type == "cuda" else "float32"
-        raise ViewFusionError(f"{name} does not work on {where} ({reason}); use --dtype {other}")
+        remedy = "--device cpu" if other == name else f"--dtype {other}"
+        raise ViewFusionError(f"{name} does not work on {where} ({reason}); use {remedy}")
     if dtype is torch.float16 and where.type == "cpu":
         warnings.warn(
             ViewFusionWarning(
