@@ -229,6 +229,8 @@ def test_out_of_memory_is_known_by_what_is_raised():
     assert is_out_of_memory(real.value)
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."))
     assert is_out_of_memory(MemoryError())
+    for library in ("CUDA error: CUBLAS", "cuDNN error: CUDNN"):
+        assert is_out_of_memory(RuntimeError(f"{library}_STATUS_ALLOC_FAILED"))
     with pytest.raises(RuntimeError) as other:
         torch.ones(2, 3) @ torch.ones(2, 3)
     assert not is_out_of_memory(other.value)

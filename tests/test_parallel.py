@@ -219,6 +219,38 @@ def test_objects_at_once_are_those_one_by_one(pipeline):
     close(at_once[2], alone[2])
 
 
+def test_all_ways_to_save_together(pipeline):
+    """Pairs of two objects in chunks of 3, light steps, guided but for the leap; and gone on with."""
+    limits = ["sampling.leap_sigma=0.35", "sampling.spacing=karras", "sampling.guidance_high=0.9"]
+    settings = ["views=5", "sampling.solver=dpm++", "sampling.num_inference_steps=4", *limits]
+    settings += ["sampling.guidance_scale=2", "sampling.reuse_steps=2", "fusion.schedule=paired"]
+    chunked = ViewFusionPipeline(pipeline.model, max_batch=3)
+
+    def making(pipe, seed, **options):
+        config = load_config(overrides=[*settings, f"seed={seed}"])
+        return pipe.making(photo(seed), config.trajectory(), config, **options)
+
+    def at_once(*finished):
+        made, seeds = ([], []), enumerate(finished)
+        for place, view in chunked.iter_together(
+            [making(chunked, seed, finished=views) for seed, views in seeds]
+        ):
+            made[place].append(view)
+        return made
+
+    both = at_once({}, {})
+    for seed, views in enumerate(both):
+        alone = [view for _, view in pipeline.iter_together([making(pipeline, seed, parallel_views=1)])]
+        close(views, alone)
+        for view, other in zip(views[1:], alone[1:], strict=True):
+            references = len(view.record.references)
+            # The first step is unguided; so the second knows nothing of the unconditional row, and is whole.
+            assert view.record.network_evaluations == references + 3 * (references + 1)
+            assert view.record.light_evaluations == other.record.light_evaluations == references + 1
+    pairs = [{view.index: view.latents for view in views[1:3]} for views in both]
+    assert all(equal(*each) for each in zip(at_once(*pairs), both, strict=True))
+
+
 def test_a_callback_may_replace_the_latents_of_one_of_a_pair(pipeline):
     def callback(pipe, step, timestep, told):
         return {"latents": torch.zeros_like(told["latents"])} if told["view"] == 3 and step == 1 else {}

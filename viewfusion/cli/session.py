@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from .wanted import Wanted
 
 if TYPE_CHECKING:
     from PIL import Image
+    from rich.progress import Progress
 
     from viewfusion.conditioning import ReferenceMemory
     from viewfusion.config import Config
@@ -138,6 +139,7 @@ class _Run:
 
     @property
     def targets(self) -> list[Target]:
+        """In the order of generation."""
         return [target for group in self.rounds for target in group]
 
 
@@ -241,20 +243,11 @@ class Session:
 
         A run whose folder takes no more ends there, and the others go on.
         """
-        from viewfusion.costs import costs
-
-        several, trained = len(runs) > 1, self.pipeline.model.scheduler_config
+        several = len(runs) > 1
         kept = whole_rounds([run.rounds for run in runs], [run.folder.finished_latents() for run in runs])
         with spin_bar(self.console) as bar:
             shown = [
-                SpinProgress(
-                    self.console,
-                    run.name,
-                    costs(run.order.wanted.config, run.targets, trained, finished),
-                    bar,
-                    several,
-                )
-                for run, finished in zip(runs, kept, strict=True)
+                self._shown(run, finished, bar, several) for run, finished in zip(runs, kept, strict=True)
             ]
             making = [
                 self.pipeline.making(
@@ -277,6 +270,12 @@ class Session:
                     making[place].close()
                 runs[place].views[view.index] = view
                 shown[place].on_view(view)
+
+    def _shown(self, run: _Run, finished: Collection[int], bar: Progress, named: bool) -> SpinProgress:
+        from viewfusion.costs import costs
+
+        config, trained = run.order.wanted.config, self.pipeline.model.scheduler_config
+        return SpinProgress(self.console, run.name, costs(config, run.targets, trained, finished), bar, named)
 
     def _finish(self, run: _Run) -> None:
         from viewfusion.views import ViewSet

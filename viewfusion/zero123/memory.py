@@ -24,6 +24,7 @@ _OUT_OF_MEMORY = (
     "DefaultCPUAllocator",
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
     "MPS backend out of memory",
 )
 """What errors say that are of no class of their own."""
