@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
 from test_cli import CHAIR, refused
 
 from viewfusion import ViewFusionError, ViewFusionPipeline
+from viewfusion.cli.bench import Bench
 from viewfusion.running import Running
 
 QUICK = ["--views", 2, "sampling.num_inference_steps=1"]
@@ -55,6 +57,17 @@ def test_the_command_says_in_what_numbers_and_does_not_mix_them(run, tmp_path):
     refused(run(*command), "dtype=bfloat16, now float32")
     code, _, err = run(*command, "--dtype", "bfloat16")
     assert (code, "nothing to do" in err) == (0, True)
+
+
+@pytest.mark.parametrize("offload", [False, True])
+def test_a_benchmark_offloads_where_asked(run, tmp_path, monkeypatch, offload):
+    """As is proposed where a device is too small; nothing is made or scored here."""
+    loads = []
+    monkeypatch.setattr("viewfusion.benchmark.generating", lambda *given: loads.append(given[3]))
+    monkeypatch.setattr(Bench, "run", lambda bench, start, *_: start(SimpleNamespace(on_view=None)))
+    code, _, err = run("benchmark", "--device", "cpu", *["--offload"] * offload, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert loads[0](torch.device("cpu")).model.offloads == offload
 
 
 def test_a_device_too_small_is_told_before_anything_is_made(run, tmp_path, monkeypatch):

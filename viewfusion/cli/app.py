@@ -360,6 +360,7 @@ def benchmark(
     max_batch: MaxBatch = None,
     dtype: Dtype = "auto",
     compile: Compile = False,
+    offload: Offload = False,
     out: RunOut = Path("out/benchmark"),
 ) -> None:
     """Make the views of every object of a dataset, score them, and write a report."""
@@ -367,7 +368,7 @@ def benchmark(
     from .benchmark import Network
     from .benchmark import benchmark as run
 
-    running = Running(max_batch, dtype, compile)
+    running = Running(max_batch, dtype, compile, offload)
     network = Network(
         checkpoint, model_config, family, preset, settings or (), variants, sweep or (), running
     )
