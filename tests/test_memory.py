@@ -198,6 +198,15 @@ def test_a_move_to_a_device_too_small_is_refused(small_checkpoint, monkeypatch):
     assert pipeline.device.type == "cpu"
 
 
+def test_a_model_that_is_there_is_not_asked_to_fit_again(small_checkpoint, monkeypatch):
+    pipeline, asked = ViewFusionPipeline(load_zero123(*small_checkpoint, family="zero123")), []
+    monkeypatch.setattr("viewfusion.pipeline.check_loading", lambda *given, **_: asked.append(given))
+    pipeline.to("cpu")
+    pipeline.enable_model_cpu_offload("cpu")
+    assert pipeline.model.offloads
+    assert not asked
+
+
 def test_room_for_a_view_is_asked_for_before_sampling(models, monkeypatch):
     """Weights are in already; under offloading they come and go."""
     model = models["full"]

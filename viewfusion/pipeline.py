@@ -159,7 +159,8 @@ class ViewFusionPipeline:
             ViewFusionError: a device that is absent, or too small even so.
         """
         where = usable_device(best_device() if device == "auto" else device)
-        check_loading(self.model, where, self.dtype, offload=True)
+        if where != self.device:  # else it fits there already, and takes less from now on
+            check_loading(self.model, where, self.dtype, offload=True)
         self.model.offload(where)
 
     @property
