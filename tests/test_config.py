@@ -13,7 +13,6 @@ from viewfusion.fusion import FusionRules
 from viewfusion.resources import resource_folder
 from viewfusion.solvers import SOLVERS, SPACED
 
-
 DDIM = ("sampling.solver=ddim", "sampling.spacing=timesteps")
 
 
