@@ -83,8 +83,9 @@ TABLE = {
     # The wiring.
     "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),
     "conditioning": Row("fusion geometry zero123", "torch"),
+    "costs": Row("config fusion solvers"),
     "pipeline": Row(
-        "conditioning config errors fusion geometry preprocessing running solvers views zero123",
+        "conditioning config costs errors fusion geometry preprocessing running solvers views zero123",
         "torch",
         "numpy",
     ),
@@ -94,8 +95,8 @@ TABLE = {
         "numpy torch PIL",
     ),
     "cli": Row(
-        "__init__ benchmark conditioning config datasets downloads errors evaluation fusion geometry machine "
-        "outputs pipeline preprocessing reconstruction resources running trajectory_files views zero123",
+        "__init__ benchmark conditioning config costs datasets downloads errors evaluation fusion geometry "
+        "machine outputs pipeline preprocessing reconstruction resources running trajectory_files views zero123",
         "typer rich numpy PIL",
         "packaging torch imageio_ffmpeg",
     ),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
+from test_conditioned import Watch
 
 from viewfusion import ViewFusionError, ViewFusionPipeline, load_config, load_zero123
 from viewfusion.errors import ViewFusionWarning
@@ -140,6 +141,18 @@ def test_automatic_is_a_share_of_what_is_free(model, monkeypatch):
     assert BatchedPredictor(model).rows_at_once > 25, "this network is small"
 
 
+@torch.inference_mode()
+def test_rows_whose_features_are_kept_are_fewer(model, told, monkeypatch):
+    wanted = needs(model, torch.float32)
+    rows = 40
+    monkeypatch.setattr(batching, "device_memory", lambda device: 2 * rows * wanted.row)
+    network = BatchedPredictor(model)
+    network(told[0], 500, told[1])
+    assert network.rows_at_once == rows
+    network(told[0], 500, told[1].keeping())
+    assert network.rows_at_once == rows * wanted.row // (wanted.row + wanted.kept) < rows
+
+
 def photo():
     """A square, cut out."""
     rgba = np.zeros((64, 64, 4), np.uint8)
@@ -186,6 +199,29 @@ def test_compiled_rows_come_in_few_sizes(model, told, narrow, monkeypatch):
     assert calls[2:] == [5, 8]
     assert made.shape == expected.shape
     assert (made - expected).abs().max() < 1e-5
+
+
+@torch.inference_mode()
+def test_filling_up_sends_no_indices(model, told, monkeypatch):
+    """From the CPU to a GPU, which would wait for them."""
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: function)
+    with Watch(lambda function, *_: "index" if function is torch.ops.aten.index else "else") as watch:
+        BatchedPredictor(model, 8, compile=True)(told[0], torch.arange(ROWS) * 100 + 1, told[1])
+    assert set(watch.counts) == {"else"}
+
+
+@torch.inference_mode()
+def test_a_network_that_cannot_be_compiled_goes_on_with_one_warning(model, told, monkeypatch):
+    def no_compiler(*_):
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: no_compiler)
+    network, expected = BatchedPredictor(model, 6, compile=True), model.predict(told[0], 500, told[1])
+    with pytest.warns(ViewFusionWarning, match=r"cannot be compiled here \(no C\+\+ compiler\)") as warned:
+        made = [network(told[0], 500, told[1]) for _ in range(2)]
+    assert all((each - expected).abs().max() < 1e-5 for each in made)
+    assert len(warned) == 1
+    assert network.rows_at_once == 6, "which need not be a graph's number now"
 
 
 @pytest.mark.parametrize("compile", [False, True])

@@ -19,13 +19,14 @@ import torch
 from PIL import Image
 
 from viewfusion import ViewFusionPipeline, load_config
-from viewfusion.benchmark import check_same_objects, generate, object_seed, predicted, read_truth
+from viewfusion.benchmark import Judging, check_same_objects, generate, object_seed, predicted, read_truth
 from viewfusion.benchmark.truth import NEAR_DEG
 from viewfusion.cli.benchmark import Network, runs
 from viewfusion.config import changed
 from viewfusion.datasets import Cameras, random_poses, ring_poses, write_layout
 from viewfusion.datasets.reading import DatasetObject, Picture, open_dataset
 from viewfusion.errors import ViewFusionError
+from viewfusion.evaluation.measures import Tools
 from viewfusion.evaluation.protocols import load_protocol
 from viewfusion.fusion import VARIANTS
 from viewfusion.geometry import Pose, path_to, ring
@@ -491,3 +492,13 @@ class TestCommand:
         ended = subprocess.run(command("killed", 2), capture_output=True, text=True, timeout=300)
         assert ended.returncode == 0, ended.stderr
         assert files("one") == files("two") == files("killed")
+
+
+def test_networks_of_metrics_are_loaded_once_a_process(monkeypatch):
+    """By who announces what is measured, and by who measures it."""
+    loaded = []
+    monkeypatch.setattr(Tools, "_load", lambda _, name: loaded.append(name) or torch.nn.Identity())
+    judging = Judging(load_protocol("viewfusion-embedded"))
+    scorers = [judging.scorer(), judging.scorer(torch.device("cpu"))]
+    assert loaded == ["lpips-alex", "lpips-vgg", "rife"]
+    assert scorers[0].tools is scorers[1].tools

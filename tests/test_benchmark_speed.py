@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 from viewfusion.cli.speed import estimated
 
@@ -29,6 +30,25 @@ def test_a_spin_is_measured(run, arguments, tmp_path, monkeypatch):
     assert found["seconds_of_36"] > found["seconds"] > 0
     assert found["peak_memory"] > 2**26
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_estimate_knows_what_steps_cost(run, arguments, monkeypatch):
+    """Without guidance 443 references in a ring of 36 are 443 rows a step, and 1, 1 and 3 in one of 4."""
+    asked = []
+    monkeypatch.setattr("viewfusion.cli.speed.estimated", lambda *given: asked.append(given) or 1.0)
+    assert run(*arguments, "--views", 4, "sampling.guidance_scale=1")[0] == 0
+    costs, _, all_costs, views = asked[0]
+    assert costs == [STEPS, STEPS, 3 * STEPS]
+    assert (all_costs, views) == (443 * STEPS, 35)
+
+
+def test_nothing_is_compiled_while_time_is_taken(run, arguments, monkeypatch):
+    """A compiler that changes nothing is as good here, and quick."""
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: function)
+    code, _, error = run(*arguments, "--views", 4, "--compile")
+    assert code == 0, error
+    said = [line.split()[0] for line in error.splitlines() if line.startswith(("compiled", "view"))]
+    assert said == ["compiled", "compiled", "view", "view", "view"]
 
 
 def test_people_get_lines(run, arguments):

@@ -359,6 +359,17 @@ def test_copies_and_other_precisions_stand_alone():
     assert torch.equal(model.predict(latents, 500, model.condition(tokens, cond_latents)), expected)
 
 
+def test_v_prediction_keeps_its_noise_in_half_precision():
+    """At timestep 1 alphas_cumprod is 0.998, which bfloat16 takes for 1."""
+    model = zero123(prediction_type="v_prediction", **SMALL)
+    latents, tokens, cond_latents = inputs(model, 1)
+    expected = model.predict(latents, 1, model.condition(tokens, cond_latents))
+    half = copy.deepcopy(model).to(torch.bfloat16)
+    given = [each.bfloat16() for each in (latents, tokens, cond_latents)]
+    predicted = half.predict(given[0], 1, half.condition(*given[1:]))
+    torch.testing.assert_close(predicted.float(), expected, atol=0.02, rtol=0.02)
+
+
 def test_rows_are_indexed_joined_and_mixed():
     rows = Conditioned(torch.arange(3.0).view(3, 1, 1), torch.arange(3.0).view(3, 1, 1, 1) * 10)
 
@@ -428,5 +439,9 @@ def test_kept_features_go_with_their_rows(nano):
     expected = torch.cat([asked(nano, each, 1, 300) for each in (some_rows(nano), some_rows(nano, 2))])
     torch.testing.assert_close(asked(nano, several, 1, 300), expected, atol=1e-5, rtol=1e-5)
     assert all(each.features is not None for each in fresh.kept)
-    assert not kept.cat([kept, some_rows(nano, 2)]).kept
+    # Beside rows of which nothing is kept, what is kept is made anew.
+    before = [each.features for each in kept.kept]
+    asked(nano, kept.cat([kept, some_rows(nano, 2)]), 2, 200)
+    assert not any(torch.equal(each.features, old) for each, old in zip(kept.kept, before, strict=True))
+    assert not kept.cat([some_rows(nano), some_rows(nano, 2)]).kept
     assert not kept.cat([kept, kept.lightly()]).light

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -42,6 +43,13 @@ def test_a_type_the_device_cannot_compute_in_is_refused(monkeypatch):
         usable_dtype("float16", "cpu")
 
 
+@pytest.mark.parametrize("dtype", ["auto", "float32"])
+def test_a_device_that_computes_nothing_is_refused(dtype):
+    """As a GPU that this torch was not built for; the meta device has no numbers at all."""
+    with pytest.raises(ViewFusionError, match=r"float32 does not work on meta \(.*\); use --device cpu$"):
+        usable_dtype(dtype, "meta")
+
+
 def test_an_old_gpu_has_no_bfloat16(monkeypatch):
     monkeypatch.setattr(devices, "usable_device", torch.device)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
@@ -55,6 +63,21 @@ def test_an_old_gpu_has_no_bfloat16(monkeypatch):
 def test_a_device_that_is_absent_is_named(dtype):
     with pytest.raises(ViewFusionError, match="the device cuda:99 is not there"):
         usable_dtype(dtype, "cuda:99")
+
+
+def test_a_device_is_called_as_tensors_on_it_call_it(small_checkpoint, monkeypatch):
+    """So that "cuda" is where a model on "cuda:0" is already, and takes no memory a second time."""
+    asked, empty = [], torch.empty
+
+    def on_first(*size, device):
+        asked.append(str(device))
+        made = empty(*size)
+        return SimpleNamespace(device=torch.device("cuda", 0)) if str(device) == "cuda" else made
+
+    monkeypatch.setattr(torch, "empty", on_first)
+    assert devices.usable_device("cuda") == torch.device("cuda:0")
+    assert devices.usable_device("cpu") == torch.device("cpu")
+    assert asked == ["cuda", "cpu"]
 
 
 def test_the_autoencoder_is_not_in_float16(small_checkpoint, tmp_path):
@@ -72,8 +95,12 @@ def test_the_autoencoder_is_not_in_float16(small_checkpoint, tmp_path):
         expected = whole.encode_cond_latents(pixels.half().float())
         assert torch.equal(latents, expected.half())
         assert torch.equal(half.decode_latents(expected), whole.decode_latents(expected))
+    # The file's numbers are of half precision, so that rounding would not show.
+    exact, schedule = whole.vae.decoder.conv_in.weight.mul_(1 + 2**-15).clone(), whole.alphas_cumprod.clone()
     moved = whole.to(torch.float16)
     assert {each.dtype for each in moved.vae.parameters()} == {torch.float32}
+    assert torch.equal(moved.vae.decoder.conv_in.weight, exact)
+    assert torch.equal(moved.alphas_cumprod, schedule)
     assert {each.dtype for each in moved.unet.parameters()} == {torch.float16}
     assert vae_dtype(torch.bfloat16) is torch.bfloat16
     with warnings.catch_warnings():

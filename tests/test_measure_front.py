@@ -38,7 +38,8 @@ def test_evaluations_are_those_that_are_made(nano):
     reference = load_config("reference", ["sampling.leap_sigma=0", "sampling.spacing=timesteps"])
     assert evaluations(reference, 36, scheduler) == (76 * (443 + 35), 0)
     assert evaluations(changed(reference, reuse_steps=4), 36, scheduler) == (76 * 478, 57 * 478)
-    late = load_config("balanced", ["sampling.num_inference_steps=4", "sampling.guidance_high=0.6"])
+    late = load_config(overrides=["sampling.solver=ddim", "sampling.spacing=timesteps"])
+    late.sampling.num_inference_steps, late.sampling.guidance_high = 4, 0.6
     late.sampling.leap_sigma, late.sampling.guidance_scale = 0.0, 3.0
     assert evaluations(late, 4, scheduler) == (3 * (5 + 3) + 5, 0)  # timesteps 751, 501, 251 and 1
     # The second step is guided as the first was not, and so is whole; the fourth is light.

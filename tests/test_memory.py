@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import json
 import lzma
 import weakref
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_pipeline import photo
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from viewfusion import ViewFusionError, ViewFusionPipeline, load_zero123
+from viewfusion import ViewFusionError, ViewFusionPipeline, load_config, load_zero123
+from viewfusion.config import changed
 from viewfusion.zero123 import find_checkpoint, memory, open_checkpoint
 from viewfusion.zero123.ldm_configs import FULL_SIZE, ldm_config
 from viewfusion.zero123.memory import Needs, gigabytes, is_out_of_memory, needs
@@ -98,6 +101,40 @@ def test_the_estimate_is_what_lives_at_once_and_little_more(models, name):
     assert decoder.peak <= wanted.picture <= 1.3 * decoder.peak
 
 
+@pytest.mark.parametrize("name", ["nano", "tiny", "full"])
+@torch.inference_mode()
+def test_features_that_are_kept_are_counted(models, name):
+    """They are all that is left of a call; and there beside what the next one takes."""
+    model, rows = models[name], 3
+    wanted, meta = needs(model, torch.float32), {"device": "meta"}
+    with OneKernel(), Alive(model) as unet:
+        latents = torch.empty(rows, *model.latent_shape, **meta)
+        tokens = torch.empty(rows, 1, model.cc_projection.out_features, **meta)
+        told = model.condition(tokens, latents).keeping()
+        given = unet.now
+        model.predict(latents, torch.empty((), **meta), told)
+        assert unet.now - given == rows * wanted.kept
+        for again in (told, told.lightly()):
+            model.predict(latents, torch.empty((), **meta), again)
+    assert unet.peak - given <= rows * (wanted.row + wanted.kept)
+
+
+def test_room_for_what_is_kept_is_asked_for(models, small_checkpoint, monkeypatch):
+    """Before sampling, for all rows of the fullest step: of a ring of 4 three references and nothing."""
+    model, asked = models["full"], []
+    wanted = needs(model, torch.float32)
+    monkeypatch.setattr(memory, "device_memory", lambda device: wanted.picture + 3 * wanted.kept)
+    memory.check_working(model, kept_rows=3)
+    with pytest.raises(ViewFusionError, match="besides the model"):
+        memory.check_working(model, kept_rows=4)
+    pipeline = ViewFusionPipeline(load_zero123(*small_checkpoint, family="zero123"))
+    monkeypatch.setattr("viewfusion.pipeline.check_working", lambda model, rows: asked.append(rows))
+    for changes in ({}, {"reuse_steps": 2}, {"reuse_steps": 2, "schedule": "paired"}):
+        config = changed(load_config(), views=4, num_inference_steps=1, **changes)
+        next(pipeline.iter_views(photo(), config.trajectory(), config))
+    assert asked == [0, 4, 4]
+
+
 def test_weights_are_counted_by_their_types(models):
     """A released model: 5.0 GB; in half precision the autoencoder, 84 million numbers, stays as it is."""
     whole, half = (
@@ -161,6 +198,15 @@ def test_a_move_to_a_device_too_small_is_refused(small_checkpoint, monkeypatch):
     assert pipeline.device.type == "cpu"
 
 
+def test_a_model_that_is_there_is_not_asked_to_fit_again(small_checkpoint, monkeypatch):
+    pipeline, asked = ViewFusionPipeline(load_zero123(*small_checkpoint, family="zero123")), []
+    monkeypatch.setattr("viewfusion.pipeline.check_loading", lambda *given, **_: asked.append(given))
+    pipeline.to("cpu")
+    pipeline.enable_model_cpu_offload("cpu")
+    assert pipeline.model.offloads
+    assert not asked
+
+
 def test_room_for_a_view_is_asked_for_before_sampling(models, monkeypatch):
     """Weights are in already; under offloading they come and go."""
     model = models["full"]
@@ -173,12 +219,27 @@ def test_room_for_a_view_is_asked_for_before_sampling(models, monkeypatch):
         memory.check_working(model)
 
 
+def test_an_offloaded_part_makes_room_for_the_next(models, monkeypatch):
+    """A second photo is begun with a part of the first one's on the device, which is not free then."""
+    model = copy.copy(models["full"])
+    model._offloads = True
+    there = sum(each.nbytes for each in model.parameters())
+    least = needs(model, torch.float32).least(offload=True)
+    monkeypatch.setattr(memory, "device_memory", lambda device: least - there)
+    memory.check_working(model)
+    monkeypatch.setattr(memory, "device_memory", lambda device: least - there - 1)
+    with pytest.raises(ViewFusionError, match="besides the model"):
+        memory.check_working(model)
+
+
 def test_out_of_memory_is_known_by_what_is_raised():
     with pytest.raises(RuntimeError) as real:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(real.value)
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."))
     assert is_out_of_memory(MemoryError())
+    for library in ("CUDA error: CUBLAS", "cuDNN error: CUDNN"):
+        assert is_out_of_memory(RuntimeError(f"{library}_STATUS_ALLOC_FAILED"))
     with pytest.raises(RuntimeError) as other:
         torch.ones(2, 3) @ torch.ones(2, 3)
     assert not is_out_of_memory(other.value)

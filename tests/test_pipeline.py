@@ -60,18 +60,20 @@ def counted(model):
 
 
 def test_a_spin_costs_what_the_method_says(pipeline):
-    """N + 1 evaluations a step; each view encoded at most once, the last never; one decode a target."""
-    config = load_config(overrides=[*QUICK, "views=6"])
+    """N + 1 evaluations a step; each view encoded at most once, the last never; one decode a target.
+
+    A ring of 8, by hand: 125 degrees are two steps of 45 and no third. +1 sees the input alone, which counts
+    always; -1 +1 too; +2 the input and +1; -2 its mirror image; +3 the input, +1 and +2; -3 that mirrored,
+    and +3, two steps round the back; +4 the input, +2, +3, -2 and -3.
+    """
+    config = load_config(overrides=[*QUICK, "views=8"])
     with counted(pipeline.model) as rows:
         views = pipeline(photo(), config=config)
-    targets = schedule(config.trajectory())
-    # The references of a ring of 6, by hand: 1; 1+1; 1+1 (120 degrees away is inside); ...
-    expected = [len(target.references) + 1 for target in targets]
-    assert rows["unet"] == STEPS * sum(expected)
+    references = {1: 1, 7: 2, 2: 2, 6: 2, 3: 3, 5: 4, 4: 5}
+    assert {view.index: len(view.record.references) for view in views if view.record} == references
     made = {view.index: view.record.network_evaluations for view in views if view.record}
-    assert [made[target.view] for target in targets] == [STEPS * each for each in expected]
-    assert rows["encoder"] == rows["image_encoder"] == 5
-    assert rows["decoder"] == 5
+    assert made == {view: STEPS * (count + 1) for view, count in references.items()}
+    assert rows == {"unet": STEPS * (19 + 7), "encoder": 7, "image_encoder": 7, "decoder": 7}
 
 
 @pytest.mark.parametrize(
@@ -83,9 +85,9 @@ def test_a_limited_interval_of_guidance_costs_what_it_says(pipeline, variant, gu
 
     The three targets of a ring of 4 have 1, 1 and 3 references, so N + 1 is 8 in all, and N is 5.
     """
-    limits = ["sampling.guidance_low=0.2", "sampling.guidance_high=0.6"]
+    limits = ["sampling.solver=ddim", "sampling.guidance_low=0.2", "sampling.guidance_high=0.6"]
     config = load_config(
-        "balanced", [*limits, "sampling.num_inference_steps=4", "views=4", f"fusion.variant={variant}"]
+        overrides=[*limits, "sampling.num_inference_steps=4", "views=4", f"fusion.variant={variant}"]
     )
     with counted(pipeline.model) as rows:
         views = pipeline(photo(), config=config)
@@ -252,10 +254,9 @@ def test_fast_counts_the_steps_a_checkpoint_can_do_with(stating, pipeline):
         assert other.settled(config) == config
 
 
-def test_a_checkpoint_that_states_nothing_is_sampled_as_balanced(pipeline):
-    assert settled(pipeline) == settled(pipeline, "balanced")
-    assert settled(pipeline)["guidance_scale"] == 3
-    assert settled(pipeline)["leap_sigma"] == 0
+def test_a_checkpoint_that_states_nothing_is_sampled_as_zero123_was(pipeline):
+    ddim = {"solver": "ddim", "num_inference_steps": 50, "spacing": "timesteps", "leap_sigma": 0.0}
+    assert settled(pipeline) == {**settled(pipeline), **ddim, "guidance_scale": 3}
 
 
 def test_what_a_user_says_counts_more_than_the_checkpoint(stating):
@@ -267,7 +268,7 @@ def test_what_a_user_says_counts_more_than_the_checkpoint(stating):
     }
     assert settled(stating, "fast", "sampling.num_inference_steps=9")["num_inference_steps"] == 9
     ddim = {"solver": "ddim", "num_inference_steps": 50, "spacing": "timesteps", "leap_sigma": 0.0}
-    assert settled(stating, "balanced") == {**OWN, **ddim}
+    assert settled(stating, "balanced") == {**OWN, "solver": "dpm++-sde", "num_inference_steps": 10}
     assert settled(stating, "reference")["guidance_scale"] == 3
     assert settled(stating, None, "sampling.solver=ddim") == {**OWN, **ddim}
     assert settled(stating, None, "sampling.solver=dpm++", "sampling.leap_sigma=0") == {

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from types import SimpleNamespace
 
 import pytest
 import torch
 from test_cli import CHAIR, refused
 
 from viewfusion import ViewFusionError, ViewFusionPipeline
+from viewfusion.cli.bench import Bench
 from viewfusion.running import Running
 
 QUICK = ["--views", 2, "sampling.num_inference_steps=1"]
@@ -56,9 +59,34 @@ def test_the_command_says_in_what_numbers_and_does_not_mix_them(run, tmp_path):
     assert (code, "nothing to do" in err) == (0, True)
 
 
+@pytest.mark.parametrize("offload", [False, True])
+def test_a_benchmark_offloads_where_asked(run, tmp_path, monkeypatch, offload):
+    """As is proposed where a device is too small; nothing is made or scored here."""
+    loads = []
+    monkeypatch.setattr("viewfusion.benchmark.generating", lambda *given: loads.append(given[3]))
+    monkeypatch.setattr(Bench, "run", lambda bench, start, *_: start(SimpleNamespace(on_view=None)))
+    code, _, err = run("benchmark", "--device", "cpu", *["--offload"] * offload, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert loads[0](torch.device("cpu")).model.offloads == offload
+
+
+def test_a_device_too_small_is_told_before_anything_is_made(run, tmp_path, monkeypatch):
+    """The meta device stands for one: it is no CPU, and its memory is as small as we say."""
+    monkeypatch.setattr("viewfusion.pipeline.usable_dtype", lambda *_: torch.float32)
+    monkeypatch.setattr("viewfusion.zero123.memory.device_memory", lambda device: 10**6)
+    words = (
+        r"error: the model takes about \d\.\d+ GB in float32, and meta has 1\.00 MB free; close other .*\n"
+    )
+    for command in (["generate-360", CHAIR], ["generate-view", CHAIR, "--azimuth-deg", 20]):
+        code, _, err = run(*command, "--device", "meta", "--out", tmp_path / "out")
+        assert (code, bool(re.fullmatch(words, err))) == (2, True), err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--device", "meta"], "float32 does not work on meta"),
         (["--device", "cuda:99"], "the device cuda:99 is not there"),
         (["--dtype", "float8"], "--dtype must be one of"),
         (["--max-batch", 0], "--max-batch must be 1 or more"),

@@ -20,7 +20,7 @@ from speed.memory import PeakMemory, give_back, resident
 from speed.page import block_of, write_page
 from speed.spins import rotated
 from speed.stages import STAGES, FlopClock, Stages
-from speed.tables import objects_line
+from speed.tables import objects_line, told
 from torch import nn
 
 from viewfusion import load_config
@@ -212,11 +212,14 @@ def test_one_step_stands_for_a_spin(small_checkpoint, monkeypatch, capsys, tmp_p
 
 def test_growth_is_looked_at_view_by_view(monkeypatch, capsys, tmp_path):
     path = tmp_path / "growth.json"
-    arguments = ["--views", 4, 6, "--steps", 2, "--objects", 3, "--device", "cpu", "--json", path]
+    arguments = ["--views", 4, 10, "--steps", 2, "--objects", 3, "--device", "cpu", "--json", path]
     code, out, _ = run(monkeypatch, capsys, measure_growth.main, *arguments)
     result = json.loads(path.read_text())
     assert code == 0
-    for views in (4, 6):
+    # From the file, where keys are sorted as words.
+    rows = [line.split()[1] for line in told(result).splitlines() if line.startswith(("| 4 ", "| 10 "))]
+    assert rows == ["4", "10"] * 2
+    for views in (4, 10):
         made = result["rings"][str(views)]
         assert [each["references"] for each in made] == references(views)
         assert [each["evaluations"] for each in made] == [2 * (n + 1) for n in references(views)]

@@ -13,7 +13,6 @@ from test_fusion import bent, nothing_and
 from test_pipeline import counted, photo
 
 from viewfusion import Pose, ViewFusionPipeline, load_config, path_to
-from viewfusion.cli.progress import SpinProgress
 from viewfusion.fusion import (
     VARIANTS,
     Conditions,
@@ -326,17 +325,6 @@ def test_a_callback_sees_the_rows_of_averaged_outputs(pipeline):
         photo(), views=4, num_inference_steps=2, variant="averaged-outputs", callback_on_step_end=callback
     )
     assert seen == [(view, step, rows) for view, rows in [(1, 1), (3, 1), (2, 3)] for step in (0, 1)]
-
-
-def test_the_bar_counts_what_a_variant_costs():
-    from rich.console import Console
-
-    def costs(variant):
-        return SpinProgress(Console(quiet=True), "a", targets(ring(4), variant), (), variant).costs
-
-    assert costs("viewfusion") == [2, 2, 4]
-    assert costs("stochastic") == [2, 2, 2]
-    assert costs("averaged-outputs") == [2, 2, 6]
 
 
 def test_plan_shows_a_variants_references(run):

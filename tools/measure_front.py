@@ -13,7 +13,6 @@ and writes front.json.
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -27,19 +26,12 @@ from evidence.folder import same_study
 from evidence.front import Front
 from evidence.front_page import SPIN, evaluations, write_page
 from evidence.front_settings import COMPARISONS
+from speed.host import processor
 
 from viewfusion.datasets.reading import open_dataset
 from viewfusion.evaluation.metrics import find_weights
 from viewfusion.resources import resource_folder
 from viewfusion.zero123 import checkpoint_hash, find_checkpoint
-
-
-def processor() -> str:
-    """Its name, where the system tells."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "processor unknown"
 
 
 def measure(args: argparse.Namespace) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from speed.host import processor, wait_for
 
 from viewfusion import ViewFusionPipeline, load_config
 from viewfusion.config import changed
@@ -82,8 +82,7 @@ class Measurement:
     def _clock(self) -> float:
         if self.pipeline.device.type == "cpu":
             return time.process_time()
-        if self.pipeline.device.type == "cuda":
-            torch.cuda.synchronize()
+        wait_for(self.pipeline.device)
         return time.perf_counter()
 
 
@@ -127,7 +126,7 @@ def main() -> None:
     measurement = Measurement(options)
     found = measured(measurement, options.rounds)
     about = {
-        "machine": platform.processor() or platform.machine(),
+        "machine": processor(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "device": str(measurement.pipeline.device),

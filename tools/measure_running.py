@@ -16,13 +16,13 @@ import argparse
 import copy
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from speed.host import processor, wait_for
 
 from viewfusion.zero123 import BatchedPredictor, Zero123, load_zero123
 
@@ -34,9 +34,17 @@ def step(model: Zero123, rows: int, max_batch: int | None = None, compile: bool 
     draw = torch.Generator().manual_seed(0)
     latents, conds = (torch.randn(rows, *model.latent_shape, generator=draw) for _ in range(2))
     tokens = torch.randn(rows, 1, model.cc_projection.out_features, generator=draw)
-    conditioned = model.condition(tokens.to(model.dtype), conds.to(model.dtype))
+    there = model.device, model.dtype
+    conditioned = model.condition(tokens.to(*there), conds.to(*there))
     network = BatchedPredictor(model, max_batch or rows, compile, tell=print)
-    return lambda: network(latents[:1].to(model.device), torch.tensor(500), conditioned)
+    shared, timestep = latents[:1].to(model.device), torch.tensor(500)
+
+    def call() -> torch.Tensor:
+        made = network(shared, timestep, conditioned)
+        wait_for(model.device)
+        return made
+
+    return call
 
 
 def chunks(model: Zero123, rows: int) -> Ways:
@@ -115,7 +123,7 @@ def main() -> None:
         "checkpoint": args.checkpoint,
         "rows": args.rows,
         "threads": args.threads,
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
         "torch": torch.__version__,
     }
     print(json.dumps({**about, "ways": measure(ways, args.repeats)}, indent=2))

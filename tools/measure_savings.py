@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from make_full_size import ClipSizes
+from speed.host import wait_for
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -202,7 +203,7 @@ def now(device: str) -> float:
     """Seconds of this process on a CPU, of the clock on anything else once its work is done."""
     if device == "cpu":
         return time.process_time()
-    getattr(torch, device).synchronize()
+    wait_for(torch.device(device))
     return time.perf_counter()
 
 

@@ -17,6 +17,7 @@ import torch
 
 from viewfusion.conditioning import ReferenceMemory
 from viewfusion.config import Config, changed, load_config
+from viewfusion.costs import guided_interval
 from viewfusion.errors import ViewFusionError
 from viewfusion.fusion import (
     Asking,
@@ -25,6 +26,7 @@ from viewfusion.fusion import (
     Question,
     Target,
     ViewNoise,
+    evaluations_a_step,
     fuse,
     groups,
     latent_rows,
@@ -39,7 +41,7 @@ from viewfusion.geometry import Family, Pose, Trajectory, around
 from viewfusion.preprocessing import PreparedImage, over_white, prepare_image
 from viewfusion.preprocessing.elevation import ElevationEstimate, estimate_elevation
 from viewfusion.running import Running
-from viewfusion.solvers import can_leap, make_scheduler
+from viewfusion.solvers import can_leap, scheduler_of
 from viewfusion.views import OUTPUT_TYPES, View, ViewRecord, ViewSet
 from viewfusion.zero123 import (
     BatchedPredictor,
@@ -157,7 +159,8 @@ class ViewFusionPipeline:
             ViewFusionError: a device that is absent, or too small even so.
         """
         where = usable_device(best_device() if device == "auto" else device)
-        check_loading(self.model, where, self.dtype, offload=True)
+        if where != self.device:  # else it fits there already, and takes less from now on
+            check_loading(self.model, where, self.dtype, offload=True)
         self.model.offload(where)
 
     @property
@@ -348,11 +351,12 @@ class ViewFusionPipeline:
             raise ValueError(f"the trajectory has {trajectory.num_inputs} inputs, got {len(inputs)} images")
         finished = finished or {}
         memory = ReferenceMemory(self.model) if memory is None else memory
-        check_working(self.model)
+        targets = schedule(trajectory, config.rules())
+        at_once = groups(targets, parallel_views or config.parallel_views)
+        check_working(self.model, _kept_rows(at_once, config))
         for index, pixels in enumerate(inputs):
             memory.add(index, trajectory.views[index], pixels)
             yield View(index, trajectory.views[index], pixels[0])
-        targets = schedule(trajectory, config.rules())
 
         def denoising(target: Target) -> Asking[tuple[torch.Tensor, ViewRecord]]:
             with out_of_memory_told(self.model):
@@ -361,7 +365,7 @@ class ViewFusionPipeline:
             place = on_step, callback_on_step_end, target.view, targets.index(target), len(targets)
             return self._denoising(told, target, source, config, _Listeners(self, *place))
 
-        for group in groups(targets, parallel_views or config.parallel_views):
+        for group in at_once:
             if all(target.view in finished for target in group):
                 made: Any = [(finished[target.view][None], None) for target in group]
             else:
@@ -384,23 +388,16 @@ class ViewFusionPipeline:
         """Asks what it needs to know, and ends with one target's latents (1, 4, h, w) and their record."""
         started, rows = time.perf_counter(), self._rows
         settings: Any = config.sampling  # settled: no choice in it is open
-        scheduler = make_scheduler(
-            settings.solver,
-            self.model.scheduler_config,
-            settings.num_inference_steps,
-            settings.spacing,
-            settings.leap_sigma,
-        )
+        scheduler = scheduler_of(settings, self.model.scheduler_config)
         # What a variant draws is drawn apart from the noise, which is the same in all of them.
         generator = view_generator(config.seed, target.view, 1)
-        noisiest = self.model.config["scheduler"]["num_train_timesteps"]
         denoiser = make_denoiser(
             config.fusion.variant,
             self.network,
             conditions,
             settings.guidance_scale,
             generator,
-            (settings.guidance_low * noisiest, settings.guidance_high * noisiest),
+            guided_interval(settings, self.model.scheduler_config),
             settings.reuse_steps,
         )
         steps = len(scheduler.timesteps)
@@ -450,6 +447,16 @@ class _Listeners:
         told = {"latents": latents, "view": self.view}
         answer = self.callback(self.pipeline, step - 1, timestep, told)
         return answer.get("latents") if answer else None
+
+
+def _kept_rows(at_once: Sequence[Sequence[Target]], config: Config) -> int:
+    """Of how many rows deep features are kept at one time, at most."""
+    if config.sampling.reuse_steps == 1:
+        return 0
+    variant = config.fusion.variant
+    return max(
+        sum(evaluations_a_step(variant, len(target.references)) for target in group) for group in at_once
+    )
 
 
 def drawn_seed(generator: torch.Generator) -> int:

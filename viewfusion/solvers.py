@@ -86,6 +86,13 @@ def make_scheduler(
     return scheduler
 
 
+def scheduler_of(sampling: Any, scheduler_config: Mapping[str, Any]) -> Any:
+    """:func:`make_scheduler` by a settled :class:`viewfusion.config.SamplingConfig`."""
+    return make_scheduler(
+        sampling.solver, scheduler_config, sampling.num_inference_steps, sampling.spacing, sampling.leap_sigma
+    )
+
+
 def can_leap(solver: str, spacing: str) -> bool:
     """Whether the first step of this solver may go where ``leap_sigma`` says."""
     return spacing == "karras" and solver in LEAPING

@@ -13,10 +13,9 @@ from PIL import Image
 
 from viewfusion import Config, ViewFusionError
 from viewfusion.config import changed
-from viewfusion.fusion import evaluations_a_step, schedule
-from viewfusion.geometry import ring
+from viewfusion.costs import steps_of
+from viewfusion.fusion import schedule
 from viewfusion.outputs.files import write_bytes, write_json, write_png
-from viewfusion.solvers import make_scheduler
 
 from .charts import COLOURS, Line, beside, chart
 from .figures import compact
@@ -35,24 +34,9 @@ IN_ORDER = ("DDIM", "DPM++", "SDE", "most")
 def evaluations(config: Config, views: int, scheduler_config: Mapping[str, Any]) -> tuple[int, int]:
     """Network evaluations (rows) of a ring of ``views``, and how many of them are light; counted, not run."""
     config = changed(config, views=views)
-    settings: Any = config.sampling
-    timesteps = make_scheduler(
-        settings.solver, scheduler_config, settings.num_inference_steps, settings.spacing, settings.leap_sigma
-    ).timesteps
-    counts = [len(target.references) for target in schedule(ring(views), config.rules())]
-    rows = {
-        guided: sum(evaluations_a_step(config.fusion.variant, count, guided) for count in counts)
-        for guided in (False, True)
-    }
-    whole, light, known = 0, 0, False
-    for step, timestep in enumerate(timesteps):
-        share = float(timestep) / scheduler_config["num_train_timesteps"]
-        guided = settings.guidance_scale != 1 and settings.guidance_low <= share <= settings.guidance_high
-        if step % settings.reuse_steps and known >= guided:
-            light += rows[guided]
-        else:
-            whole, known = whole + rows[guided], guided
-    return whole + light, light
+    targets = schedule(config.trajectory(), config.rules())
+    steps = [step for each in steps_of(config, targets, scheduler_config) for step in each]
+    return sum(step.rows for step in steps), sum(step.rows for step in steps if step.light)
 
 
 def summary(state: Path) -> dict[str, Any]:

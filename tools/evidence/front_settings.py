@@ -98,7 +98,15 @@ _REFERENCES = {
     "alone": Setting("the input alone", "alone", _steps(4, variant="zero123")),
 }
 
+_PRESETS = {
+    "exact": _SPEED["exact"],
+    "own": Setting("no preset, as the checkpoint states", "own"),
+    "balanced": Setting("`balanced`", "balanced", {**_steps(10), "solver": "dpm++-sde"}),
+    "fast": Setting("`fast`", "fast", _steps(4, max_references=8)),
+}
+
 COMPARISONS = {
     "front": Comparison(8, "exact", _SPEED),
     "references": Comparison(16, "all", _REFERENCES),
+    "presets": Comparison(8, "exact", _PRESETS),
 }

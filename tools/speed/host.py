@@ -21,7 +21,7 @@ SIDE = {"cuda": 8192, "mps": 4096, "cpu": 2048}
 
 def host(device: torch.device) -> dict[str, Any]:
     """For a result's JSON."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "device": device.type,
@@ -37,7 +37,8 @@ def host(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Its name, where the system tells."""
     with suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line for line in lines if line.startswith("model name")).partition(":")[2].strip()
@@ -66,6 +67,6 @@ class Roof:
 def wait_for(device: torch.device) -> None:
     """Until a GPU has done what it was told."""
     if device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()

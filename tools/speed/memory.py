@@ -22,14 +22,14 @@ class PeakMemory:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.on_gpu = device.type == "cuda"
+        self.device, self.on_gpu = device, device.type == "cuda"
         self.bytes = 0
         self.how = "torch.cuda.max_memory_allocated" if self.on_gpu else "resident memory of the process"
 
     def __enter__(self) -> PeakMemory:
         if self.on_gpu:
             torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
+            torch.cuda.reset_peak_memory_stats(self.device)
             return self
         give_back()
         try:
@@ -42,7 +42,7 @@ class PeakMemory:
 
     def __exit__(self, *_: object) -> None:
         if self.on_gpu:
-            self.bytes = torch.cuda.max_memory_allocated()
+            self.bytes = torch.cuda.max_memory_allocated(self.device)
         elif self._resets:
             self.bytes = _status("VmHWM")
         else:

@@ -15,7 +15,7 @@ import torch
 from viewfusion import Config, View
 from viewfusion.fusion import Target, ViewNoise, fuse, sample, schedule, view_generator
 from viewfusion.geometry import Pose
-from viewfusion.solvers import make_scheduler
+from viewfusion.solvers import scheduler_of
 from viewfusion.views import ViewRecord
 from viewfusion.zero123 import Zero123
 
@@ -79,13 +79,7 @@ def _denoised(
     embeds, cond_latents = _encoded(model, [pixels for _, pixels in references])
     tokens = model.project(embeds, model.pose_embedding(pose, [each for each, _ in references]))
     sampling, weights = config.sampling, torch.tensor(target.weights)
-    scheduler = make_scheduler(
-        sampling.solver,
-        model.scheduler_config,
-        sampling.num_inference_steps,
-        sampling.spacing,
-        sampling.leap_sigma,
-    )
+    scheduler = scheduler_of(sampling, model.scheduler_config)
     noise = ViewNoise(
         view_generator(config.seed, target.view),
         model.latent_shape,

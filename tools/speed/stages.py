@@ -50,9 +50,12 @@ class WallClock:
 class CudaClock:
     """Seconds of the GPU's own, which works later than it is told; nothing is waited for on the way."""
 
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
     def mark(self) -> torch.cuda.Event:
         event = torch.cuda.Event(enable_timing=True)
-        event.record()
+        event.record(torch.cuda.current_stream(self.device))
         return event
 
     def between(self, earlier: torch.cuda.Event, later: torch.cuda.Event) -> float:
@@ -82,7 +85,7 @@ def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> in
 
 
 def clock_of(device: torch.device) -> Clock:
-    return CudaClock() if device.type == "cuda" else WallClock()
+    return CudaClock(device) if device.type == "cuda" else WallClock()
 
 
 class Stages:

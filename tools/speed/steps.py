@@ -16,7 +16,7 @@ from viewfusion import Config, ViewFusionPipeline
 from viewfusion.conditioning import ReferenceMemory
 from viewfusion.fusion import FusedDenoiser, Target, evaluations_a_step, schedule
 from viewfusion.geometry import Pose
-from viewfusion.solvers import make_scheduler
+from viewfusion.solvers import scheduler_of
 
 from .host import Roof, host, wait_for
 from .naive import NaiveDenoiser
@@ -106,16 +106,7 @@ def random_encodings(pipeline: ViewFusionPipeline, references: int) -> tuple[tor
 
 def counts(pipeline: ViewFusionPipeline, config: Config) -> dict[str, dict[str, Any]]:
     """Evaluations, encodes and decodes of a spin, by the schedule."""
-    sampling: Any = config.sampling
-    steps = len(
-        make_scheduler(
-            sampling.solver,
-            pipeline.model.scheduler_config,
-            sampling.num_inference_steps,
-            sampling.spacing,
-            sampling.leap_sigma,
-        ).timesteps
-    )
+    steps = len(scheduler_of(config.sampling, pipeline.model.scheduler_config).timesteps)
     targets = schedule(config.trajectory(), config.rules())
     passes = sum(len(target.references) for target in targets)
     rows = sum(evaluations_a_step("viewfusion", len(target.references)) for target in targets)

@@ -107,7 +107,7 @@ def steps_table(result: dict[str, Any]) -> str:
 
 def growth_tables(result: dict[str, Any]) -> str:
     rows, memory = [], []
-    for views, made in result["rings"].items():
+    for views, made in sorted(result["rings"].items(), key=lambda ring: int(ring[0])):
         thirds = np.array_split(np.arange(len(made)), 3)
         seconds, evaluations = (np.array([each[key] for each in made]) for key in ("seconds", "evaluations"))
         references = [each["references"] for each in made]

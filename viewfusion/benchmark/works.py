@@ -48,14 +48,16 @@ class Judging:
     without: tuple[str, ...] = ()
     clip: Path | None = None
     raft: Path | None = None
+    _tools: dict[str, Tools] = field(default_factory=dict, compare=False)
 
     def scorer(self, device: torch.device | str = "cpu") -> Scorer:
-        """With its networks on ``device``.
+        """With its networks on ``device``, where they are loaded once.
 
         Raises:
             ViewFusionError: something a metric needs is not here.
         """
-        return make_scorer(self.protocol, Tools(self.clip, self.raft, str(device)), self.without)
+        tools = self._tools.setdefault(str(device), Tools(self.clip, self.raft, str(device)))
+        return make_scorer(self.protocol, tools, self.without)
 
     def outcome(
         self, scorer: Scorer, name: str, truth: Truth, ours: Sequence[np.ndarray], notes: Sequence[str] = ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -61,6 +61,9 @@ from .options import (
 from .photos import split_settings
 from .signals import stopping_kindly, stopping_on_signals
 from .streams import orderly_streams
+
+if TYPE_CHECKING:
+    from .session import Options
 
 app = typer.Typer(
     name="viewfusion",
@@ -124,27 +127,20 @@ def generate_360(
 ) -> None:
     """Turn each photo into a 360-degree sequence: views, GIF, MP4, contact sheet, cameras."""
     from .generate_360 import generate_360 as generate
-    from .preparing import read_preparation
-    from .session import Options
     from .wanted import wanted_turn
 
     photos, overrides = split_settings(inputs)
     overrides += _settings(views=views, seed=seed, elevation_deg=_degrees("--elevation-deg", elevation_deg))
     wanted = wanted_turn(preset, overrides, trajectory, elevation_sweep_deg)
-    how = read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing)
-    running = Running(max_batch, dtype, compile, offload)
-    options = Options(
-        checkpoint,
-        model_config,
-        family,
-        device,
-        out,
-        how,
-        force,
-        dry_run,
-        parallel_views,
-        parallel_objects,
-        running,
+    options = _options(
+        photos,
+        (checkpoint, model_config, family, device, out),
+        (segmenter, mask, point, box, frame_fraction, framing),
+        (max_batch, dtype, compile, offload),
+        force=force,
+        dry_run=dry_run,
+        parallel_views=parallel_views,
+        parallel_objects=parallel_objects,
     )
     with stopping_kindly():
         generate(photos, options, wanted, num_samples)
@@ -195,8 +191,6 @@ def generate_view(
 ) -> None:
     """Make one other view of each photo, or with --poses many, each reached on its own."""
     from .generate_view import generate_view as generate
-    from .preparing import read_preparation
-    from .session import Options
     from .wanted import wanted_views
 
     photos, overrides = split_settings(inputs)
@@ -204,20 +198,14 @@ def generate_view(
     overrides += _settings(seed=seed, elevation_deg=elevation, radius=input_radius)
     target = {"azimuth_deg": azimuth_deg, "elevation_deg": elevation_deg, "radius": radius}
     wanted = wanted_views(preset, overrides, target, poses)
-    how = read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing)
-    running = Running(max_batch, dtype, compile, offload)
-    options = Options(
-        checkpoint,
-        model_config,
-        family,
-        device,
-        out,
-        how,
-        force,
-        dry_run,
-        None,
-        parallel_objects,
-        running,
+    options = _options(
+        photos,
+        (checkpoint, model_config, family, device, out),
+        (segmenter, mask, point, box, frame_fraction, framing),
+        (max_batch, dtype, compile, offload),
+        force=force,
+        dry_run=dry_run,
+        parallel_objects=parallel_objects,
     )
     with stopping_kindly():
         generate(photos, options, wanted, poses is not None, keep_path)
@@ -372,6 +360,7 @@ def benchmark(
     max_batch: MaxBatch = None,
     dtype: Dtype = "auto",
     compile: Compile = False,
+    offload: Offload = False,
     out: RunOut = Path("out/benchmark"),
 ) -> None:
     """Make the views of every object of a dataset, score them, and write a report."""
@@ -379,7 +368,7 @@ def benchmark(
     from .benchmark import Network
     from .benchmark import benchmark as run
 
-    running = Running(max_batch, dtype, compile)
+    running = Running(max_batch, dtype, compile, offload)
     network = Network(
         checkpoint, model_config, family, preset, settings or (), variants, sweep or (), running
     )
@@ -497,6 +486,26 @@ def doctor(
 def _settings(**options: object) -> list[str]:
     """Options that stand for a setting, as key=value."""
     return [f"{key}={value}" for key, value in options.items() if value is not None]
+
+
+def _options(
+    photos: list[Path],
+    network: tuple[str, Path | None, str | None, str, Path],
+    cutting_out: tuple[str, Path | None, str | None, str | None, float | None, str],
+    running: tuple[int | None, str, bool, bool],
+    **others: Any,
+) -> Options:
+    """What the commands that run the model are told; see :class:`.session.Options`.
+
+    Args:
+        cutting_out: of :func:`.preparing.read_preparation`, for ``photos``.
+        running: of :class:`Running`.
+    """
+    from .preparing import read_preparation
+    from .session import Options
+
+    how = read_preparation(photos, *cutting_out)
+    return Options(*network, how, **others, running=Running(*running))
 
 
 def _degrees(option: str, text: str | None) -> str | float | None:

@@ -16,6 +16,8 @@ from .bench import PROCESS, Bench, Data, Scoring, opened
 from .progress import say
 
 if TYPE_CHECKING:
+    import torch
+
     from viewfusion.config import Config
     from viewfusion.geometry import Family
     from viewfusion.pipeline import ViewFusionPipeline
@@ -28,7 +30,7 @@ class Network:
     Args:
         variants: names, separated by commas, or "all".
         sweeps: KEY=VALUE,VALUE...; each combination is a run.
-        running: how it is run; nothing is offloaded.
+        running: how it is run.
     """
 
     checkpoint: str
@@ -72,8 +74,15 @@ def benchmark(data: Path | None, network: Network, scoring: Scoring) -> None:
     weights = sum(each.numel() * each.element_size() for each in pipeline.model.parameters())
     bench = Bench(judging, Data.of(dataset), scoring.out, systems)
     pipeline.network.tell = partial(say, bench.console)
+
+    def load(device: torch.device) -> ViewFusionPipeline:
+        if not network.running.offload:
+            return pipeline.to(device)
+        pipeline.enable_model_cpu_offload(device)
+        return pipeline
+
     bench.run(
-        lambda progress: generating(judging, dataset, configs, pipeline.to, progress.on_view),
+        lambda progress: generating(judging, dataset, configs, load, progress.on_view),
         scoring.spread,
         PROCESS + 3 * weights,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -21,7 +21,6 @@ from viewfusion.errors import printable
 
 if TYPE_CHECKING:
     from viewfusion.evaluation.items import Item
-    from viewfusion.fusion import Target
     from viewfusion.views import View
 
 
@@ -80,13 +79,13 @@ def spin_bar(console: Console) -> Progress:
 
 
 class SpinProgress:
-    """A bar that advances with the work done: a step of a target with N references costs N + 1, or what the
-    variant takes.
+    """A bar that advances with the work done.
 
     Counting views instead would promise too little time early, when references are few. Where there is
     no terminal, one line per finished view.
 
     Args:
+        costs: of each target what each of its steps costs, see :func:`viewfusion.costs.costs`.
         bar: one that shows several, started and stopped by whose it is.
         named: say the name in lines too, where several are made at once.
     """
@@ -95,23 +94,17 @@ class SpinProgress:
         self,
         console: Console,
         name: str,
-        targets: Sequence[Target],
-        finished: Collection[int],
-        variant: str = "viewfusion",
+        costs: Sequence[Sequence[float]],
         bar: Progress | None = None,
         named: bool = False,
     ) -> None:
-        from viewfusion.fusion import evaluations_a_step
-
-        self.console, self.targets = console, targets
-        self.costs = [
-            evaluations_a_step(variant, len(t.references)) if t.view not in finished else 0 for t in targets
-        ]
+        self.console, self._steps = console, costs
+        self.costs = [sum(each) for each in costs]
         self._under_way: dict[int, float] = {}
         self._said_first = f"{name}: " if named else ""
         self.bar = bar or spin_bar(console)
         self.task = self.bar.add_task(
-            printable(name), total=sum(self.costs), view=1, views=len(targets) + 1, step="-"
+            printable(name), total=sum(self.costs), view=1, views=len(costs) + 1, step="-"
         )
 
     def __enter__(self) -> SpinProgress:
@@ -123,7 +116,7 @@ class SpinProgress:
 
     def on_step(self, place: int, targets: int, done_steps: int, steps: int) -> None:
         """See :data:`viewfusion.pipeline.OnStep`."""
-        self._under_way[place] = self.costs[place] * done_steps / steps
+        self._under_way[place] = sum(self._steps[place][:done_steps])
         # Of two made at once the other one may be earlier or later in the order.
         completed = sum(self._under_way.get(n, cost if n < place else 0) for n, cost in enumerate(self.costs))
         self.bar.update(self.task, completed=completed, view=place + 2, step=f"{done_steps}/{steps}")

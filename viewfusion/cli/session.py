@@ -133,10 +133,14 @@ class _Run:
     views: dict[int, View] = field(default_factory=dict)
     error: ViewFusionError | None = None
 
-    def shown(self, console: Console, bar: Progress, finished: Collection[int], named: bool) -> SpinProgress:
-        order, targets = self.order, [target for group in self.rounds for target in group]
-        variant = order.wanted.config.fusion.variant
-        return SpinProgress(console, order.name or order.photo.name, targets, finished, variant, bar, named)
+    @property
+    def name(self) -> str:
+        return self.order.name or self.order.photo.name
+
+    @property
+    def targets(self) -> list[Target]:
+        """In the order of generation."""
+        return [target for group in self.rounds for target in group]
 
 
 class Session:
@@ -243,8 +247,7 @@ class Session:
         kept = whole_rounds([run.rounds for run in runs], [run.folder.finished_latents() for run in runs])
         with spin_bar(self.console) as bar:
             shown = [
-                run.shown(self.console, bar, finished, several)
-                for run, finished in zip(runs, kept, strict=True)
+                self._shown(run, finished, bar, several) for run, finished in zip(runs, kept, strict=True)
             ]
             making = [
                 self.pipeline.making(
@@ -267,6 +270,12 @@ class Session:
                     making[place].close()
                 runs[place].views[view.index] = view
                 shown[place].on_view(view)
+
+    def _shown(self, run: _Run, finished: Collection[int], bar: Progress, named: bool) -> SpinProgress:
+        from viewfusion.costs import costs
+
+        config, trained = run.order.wanted.config, self.pipeline.model.scheduler_config
+        return SpinProgress(self.console, run.name, costs(config, run.targets, trained, finished), bar, named)
 
     def _finish(self, run: _Run) -> None:
         from viewfusion.views import ViewSet

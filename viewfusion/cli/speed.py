@@ -91,33 +91,27 @@ def benchmark_speed(
 def measure(
     pipeline: ViewFusionPipeline, config: Config, name: str, loading: float, console: Console
 ) -> Speed:
-    """One spin, after a view that warms up."""
+    """One spin, after a view that warms up, or where rows are compiled for a short spin that has them all."""
     from viewfusion.config import changed
-    from viewfusion.fusion import evaluations_a_step, schedule
     from viewfusion.preprocessing import prepare_image
     from viewfusion.resources import resource_folder
 
     photo = prepare_image(resource_folder("benchmark") / "chair" / "000.png", pipeline.model.image_size)
     with console.status("warming up"):
-        pipeline(photo, config=pipeline.settled(changed(config, views=2, num_inference_steps=2)))
-    ring, variant = config.trajectory(), config.fusion.variant
-    targets = schedule(ring, config.rules())
-    rows, seconds = [], []
-    with SpinProgress(console, name, targets, (), variant) as progress:
+        views = config.views if pipeline.network.compiles else 2
+        pipeline(photo, config=pipeline.settled(changed(config, views=views, num_inference_steps=2)))
+    costs, rows, seconds = _costs(pipeline, config), 0, []
+    with SpinProgress(console, name, costs) as progress:
         before = time.perf_counter()
-        for view in pipeline.iter_views(photo, ring, config, on_step=progress.on_step):
+        for view in pipeline.iter_views(photo, config.trajectory(), config, on_step=progress.on_step):
             # Each view lies on the CPU, so a GPU has done all of it.
             now = time.perf_counter()
             progress.on_view(view)
             if view.record:
-                rows.append(view.record.network_evaluations)
+                rows += view.record.network_evaluations
                 seconds.append(now - before)
             before = now
-    wanted = schedule(changed(config, views=RING).trajectory(), config.rules())
-    planned, planned_of_36 = (
-        sum(evaluations_a_step(variant, len(target.references)) for target in each)
-        for each in (targets, wanted)
-    )
+    wanted = _costs(pipeline, changed(config, views=RING))
     return Speed(
         name,
         str(pipeline.device),
@@ -127,14 +121,21 @@ def measure(
         config.views,
         loading,
         sum(seconds),
-        sum(rows),
+        rows,
         _peak(pipeline.device),
-        estimated(rows, seconds, sum(rows) * planned_of_36 / planned, len(wanted)),
+        estimated([sum(each) for each in costs], seconds, sum(map(sum, wanted)), len(wanted)),
     )
 
 
-def estimated(rows: Sequence[int], seconds: Sequence[float], all_rows: float, views: int) -> float:
-    """Seconds of ``views`` views that take ``all_rows`` evaluations in all, from what some views took.
+def _costs(pipeline: ViewFusionPipeline, config: Config) -> list[list[float]]:
+    from viewfusion.costs import costs
+    from viewfusion.fusion import schedule
+
+    return costs(config, schedule(config.trajectory(), config.rules()), pipeline.model.scheduler_config)
+
+
+def estimated(rows: Sequence[float], seconds: Sequence[float], all_rows: float, views: int) -> float:
+    """Seconds of ``views`` views that cost ``all_rows`` evaluations in all, from what some views took.
 
     A view costs so much for each evaluation and so much for itself (decoding, encoding); where the measured
     views do not tell the two apart, all of it is the evaluations'.

@@ -6,7 +6,7 @@ their noise predictions into one, :func:`sample` runs a solver on it, :class:`Vi
 :data:`VARIANTS` are what it is compared with; the method is readable without them.
 """
 
-from .denoiser import Conditions, FusedDenoiser, NoisePredictor, Rows, fuse
+from .denoiser import Conditions, FusedDenoiser, Interval, NoisePredictor, Rows, Turns, fuse, scale_at
 from .noise import NOISE_SHARING, NoiseSource, ViewNoise, view_generator
 from .questions import Asking, Question, answered, together
 from .sampling import AfterStep, Denoiser, sample, sampling
@@ -25,11 +25,13 @@ __all__ = [
     "Denoiser",
     "FusedDenoiser",
     "FusionRules",
+    "Interval",
     "NoisePredictor",
     "NoiseSource",
     "Question",
     "Rows",
     "Target",
+    "Turns",
     "ViewNoise",
     "answered",
     "evaluations_a_step",
@@ -42,6 +44,7 @@ __all__ = [
     "ring_input_share",
     "sample",
     "sampling",
+    "scale_at",
     "schedule",
     "softmax_of_distances",
     "together",

@@ -105,14 +105,18 @@ class Turns:
 
     def next(self, rows: Rows) -> Rows:
         """``rows`` as they are asked for at the next step."""
+        return rows.lightly() if self.light(len(rows)) else rows
+
+    def light(self, rows: int) -> bool:
+        """Whether the next step, of so many rows, goes on with what was made."""
         # Of an unconditional row that was left out last time nothing is known.
-        light = self._steps % self.reuse_steps > 0 and len(rows) <= self._known
+        light = self._steps % self.reuse_steps > 0 and rows <= self._known
         self._steps += 1
-        if not light:
-            self._known = len(rows)
-            return rows
-        self.light_rows += len(rows)
-        return rows.lightly()
+        if light:
+            self.light_rows += rows
+        else:
+            self._known = rows
+        return light
 
 
 class FusedDenoiser(AskingDenoiser):

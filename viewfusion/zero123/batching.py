@@ -45,6 +45,7 @@ class BatchedPredictor:
     ) -> None:
         self.model, self.max_batch, self.tell = model, max_batch, tell
         self._compiled = Compiled(model.predict, self._told) if compile else None
+        self._keeps = False  # whether deep features of rows last from call to call
         self._found: tuple[Any, int] | None = None  # rows at once, and what they were found for
 
     def __call__(
@@ -63,6 +64,7 @@ class BatchedPredictor:
             ViewFusionWarning: there is none for as many rows as were tried; half as many are from then on.
         """
         made, done = list[torch.Tensor](), 0
+        self._keeps = bool(rows.kept)
         while done < len(rows):
             size = min(self.rows_at_once, len(rows) - done)
             noise = self._tried(latents, timestep, rows, slice(done, done + size))
@@ -82,20 +84,21 @@ class BatchedPredictor:
         return self._found[1]
 
     def _basis(self) -> Any:
-        return self.model.device, self.model.dtype, self.max_batch, self._compiles
+        return self.model.device, self.model.dtype, self.max_batch, self.compiles, self._keeps
 
     @property
-    def _compiles(self) -> bool:
+    def compiles(self) -> bool:
+        """Whether it is told to, and nothing has failed."""
         return self._compiled is not None and self._compiled.works
 
     def _most(self) -> int:
         most = self.max_batch
         if most is None:
-            device = self.model.device
-            free, row = device_memory(device), needs(self.model, self.model.dtype).row
+            device, wanted = self.model.device, needs(self.model, self.model.dtype)
+            free, row = device_memory(device), wanted.row + self._keeps * wanted.kept
             share = _OF_A_CPU if device.type == "cpu" else _OF_OTHERS
             most = BUCKETS[-1] if free is None else max(1, int(share * free) // row)
-        return max(size for size in BUCKETS if size <= most) if self._compiles else most
+        return max(size for size in BUCKETS if size <= most) if self.compiles else most
 
     def _tried(
         self, latents: torch.Tensor, timestep: int | torch.Tensor, conditioned: Conditioned, chunk: slice
@@ -116,30 +119,34 @@ class BatchedPredictor:
     ) -> torch.Tensor:
         rows = len(conditioned)
         # What is kept from step to step would be a graph of its own, whole and light, for every size.
-        if self._compiles and not conditioned.kept:
-            return self._padded(latents, timestep, conditioned, range(rows)[chunk])
+        if self.compiles and not conditioned.kept:
+            return self._padded(latents, timestep, conditioned, chunk)
         part = _part(latents, rows, chunk).to(self.model.dtype)
         return self.model.predict(part, _part(timestep, rows, chunk), conditioned[chunk]).float()
 
     def _padded(
-        self, latents: torch.Tensor, timestep: int | torch.Tensor, conditioned: Conditioned, rows: range
+        self, latents: torch.Tensor, timestep: int | torch.Tensor, conditioned: Conditioned, chunk: slice
     ) -> torch.Tensor:
         """By a graph of some more rows: the last one fills them up, and what comes of that is dropped."""
         assert self._compiled is not None
-        filled = [*rows, *[rows[-1]] * (bucket(len(rows)) - len(rows))]
+        rows = chunk.stop - chunk.start
+        # Joined, not indexed: a list of indices would be sent to a GPU, which waits for that.
+        parts = [chunk, *[slice(chunk.stop - 1, chunk.stop)] * (bucket(rows) - rows)]
         # Always as many latents as rows, and a tensor: other shapes would be other graphs.
         whole = latents.to(self.model.dtype).expand(len(conditioned), -1, -1, -1)
         if isinstance(timestep, torch.Tensor) and timestep.ndim:
-            when = timestep.to(latents.device)[filled]
+            each = timestep.to(latents.device).expand(len(conditioned))
+            when = torch.cat([each[part] for part in parts])
         else:
             when = torch.full((), float(timestep), device=latents.device)
-        noise = self._compiled(len(filled), whole[filled], when, conditioned[filled])
-        return noise[: len(rows)].float()
+        filled = conditioned.cat([conditioned[part] for part in parts])
+        noise = self._compiled(len(filled), torch.cat([whole[part] for part in parts]), when, filled)
+        return noise[:rows].float()
 
     def _take_fewer(self, failed: int) -> None:
         """After ``failed`` rows at once, two or more, had no room."""
         fewer = -(-failed // 2)
-        if self._compiles:
+        if self.compiles:
             fewer = max(size for size in BUCKETS if size <= fewer)
         self._found = self._basis(), fewer
         if self.model.device.type == "cuda":

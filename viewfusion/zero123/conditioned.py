@@ -76,12 +76,9 @@ class Conditioned:
     @classmethod
     def cat(cls, several: Sequence[Conditioned]) -> Conditioned:
         """The rows of all, one after another."""
-        # Where one of them goes through the deep levels all do, and what is not kept of one is of none.
-        kept = (
-            tuple(chain.from_iterable(each.kept for each in several))
-            if all(each.kept for each in several)
-            else ()
-        )
+        # Where one of them goes through the deep levels all do, and what is kept of others is made anew.
+        keeps = any(each.kept for each in several)
+        kept = tuple(chain.from_iterable(each.kept or each.keeping().kept for each in several if keeps))
         return cls(
             torch.cat([each.values for each in several]),
             torch.cat([each.stem for each in several]),

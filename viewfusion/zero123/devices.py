@@ -16,17 +16,17 @@ _FIRST_BFLOAT16 = (8, 0)
 
 
 def usable_device(device: str | torch.device) -> torch.device:
-    """Raises:
-    ViewFusionError: torch does not know it, or the machine has it not.
+    """``device`` as tensors on it call it: "cuda" is "cuda:0", or another one that is current.
+
+    Raises:
+        ViewFusionError: torch does not know it, or the machine has it not.
     """
     try:
-        where = torch.device(device)
-        torch.empty(1, device=where)
+        return torch.empty(1, device=torch.device(device)).device
     except Exception as error:  # RuntimeError, AssertionError, NotImplementedError by backend
         raise ViewFusionError(
             f"the device {shown([device])} is not there; use --device cpu, or install a torch that knows it"
         ) from error
-    return where
 
 
 def usable_dtype(name: str, device: str | torch.device) -> torch.dtype:
@@ -40,12 +40,13 @@ def usable_dtype(name: str, device: str | torch.device) -> torch.dtype:
     """
     where = usable_device(device)
     if name == "auto":
-        return torch.float16 if where.type == "cuda" else torch.float32
+        name = "float16" if where.type == "cuda" else "float32"
     dtype: torch.dtype = getattr(torch, name)
     reason = _refusal(dtype, where)
     if reason:
         other = "float16" if dtype is torch.bfloat16 and where.type == "cuda" else "float32"
-        raise ViewFusionError(f"{name} does not work on {where} ({reason}); use --dtype {other}")
+        remedy = "--device cpu" if other == name else f"--dtype {other}"
+        raise ViewFusionError(f"{name} does not work on {where} ({reason}); use {remedy}")
     if dtype is torch.float16 and where.type == "cpu":
         warnings.warn(
             ViewFusionWarning(

@@ -24,6 +24,7 @@ _OUT_OF_MEMORY = (
     "DefaultCPUAllocator",
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
     "MPS backend out of memory",
 )
 """What errors say that are of no class of their own."""
@@ -39,11 +40,13 @@ class Needs:
         weights: of each of :data:`PARTS`.
         row: what one row of the UNet has alive at once, at its peak.
         picture: the same of decoding one picture.
+        kept: deep features of a row that are kept from one step to the next, where they are.
     """
 
     weights: dict[str, int]
     row: int
     picture: int
+    kept: int = 0
 
     def least(self, offload: bool = False) -> int:
         """With a single row, and with ``offload`` one part of the network at a time."""
@@ -63,6 +66,7 @@ def needs(model: Zero123, dtype: torch.dtype) -> Needs:
         {part: numbers[part] * sizes[part] for part in PARTS},
         unet_row(model.unet.config, model.latent_shape[1]) * dtype.itemsize,
         decoder_row(model.vae.config, model.image_size) * sizes["vae"],
+        deep_features(model.unet.config, model.latent_shape[1]) * dtype.itemsize,
     )
 
 
@@ -97,6 +101,12 @@ def unet_row(config: Any, side: int) -> int:
 def _layer(width: int, joined: int, attends: bool) -> int:
     """Numbers a place that a layer has alive: the residual part's three copies, or attention's."""
     return max(3 * joined + width, 22 * width if attends else 0)
+
+
+def deep_features(config: Any, side: int) -> int:
+    """Numbers that a UNet2DConditionModel's deep levels hand up for a row; see :mod:`.feature_reuse`."""
+    _, *deep = config["block_out_channels"]
+    return deep[0] * side * side if deep else 0
 
 
 def decoder_row(config: Any, side: int) -> int:
@@ -134,8 +144,11 @@ def check_loading(model: Zero123, device: torch.device, dtype: torch.dtype, offl
         )
 
 
-def check_working(model: Zero123) -> None:
+def check_working(model: Zero123, kept_rows: int = 0) -> None:
     """Before sampling, with the weights where they are.
+
+    Args:
+        kept_rows: whose deep features are kept at once, at most.
 
     Raises:
         ViewFusionError: the device has too little memory left for a single row.
@@ -145,6 +158,9 @@ def check_working(model: Zero123) -> None:
         return
     wanted = needs(model, model.dtype)
     least = wanted.least(offload=True) if model.offloads else max(wanted.row, wanted.picture)
+    least += kept_rows * wanted.kept
+    if model.offloads:
+        free += _weights_there(model)  # they make room for the part that is used next
     if least > free:
         raise ViewFusionError(
             f"one view takes about {gigabytes(least)} besides the model, and {model.device} has "
@@ -173,10 +189,14 @@ def out_of_memory_told(model: Zero123) -> Iterator[None]:
 
 def remedy(model: Zero123) -> str:
     """What would make room, for the end of a message about a model that is in memory."""
-    weights = sum(each.nbytes for each in model.parameters() if each.device == model.device)
     free = device_memory(model.device)
-    room = None if free is None else free + weights
+    room = None if free is None else free + _weights_there(model)
     return _remedy(model, model.dtype, model.device, model.offloads, room)
+
+
+def _weights_there(model: Zero123) -> int:
+    """Bytes of those on the device where ``model`` computes."""
+    return sum(each.nbytes for each in model.parameters() if each.device == model.device)
 
 
 def _remedy(

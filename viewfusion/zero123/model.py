@@ -136,10 +136,17 @@ class Zero123(nn.Module):
         return self._offloads
 
     def to(self, *args: Any, **kwargs: Any) -> Zero123:
-        """As of any module, but that the autoencoder is never in float16; see :func:`.devices.vae_dtype`."""
+        """As of any module, but that the noise schedule stays in float32 and the autoencoder is never in
+        float16; see :func:`.devices.vae_dtype`."""
+        parse: Any = torch._C._nn._parse_to  # what Module.to itself reads its arguments with
+        move: Any = nn.Module.to  # diffusers' own warns of what it does not do here
+        device, dtype, non_blocking, layout = parse(*args, **kwargs)
         self._resident, self._offloads = None, False
-        super().to(*args, **kwargs)
-        nn.Module.to(self.vae, vae_dtype(self.dtype))  # diffusers' own warns of what it does not do here
+        for part in self.children():
+            # Never through a narrower type on the way, which would round it.
+            own = vae_dtype(dtype or self.dtype) if part is self.vae else dtype
+            move(part, device, own, non_blocking, memory_format=layout)
+        self.alphas_cumprod = self.alphas_cumprod.to(device, non_blocking=non_blocking)
         return self
 
     def _use(self, part: str) -> None:
@@ -246,9 +253,10 @@ class Zero123(nn.Module):
         kind = self.config["scheduler"].get("prediction_type", "epsilon")
         if kind == "epsilon":
             return output
-        alpha = self.alphas_cumprod[timesteps].to(latents.dtype).reshape(-1, 1, 1, 1)
         if kind == "v_prediction":
-            return alpha.sqrt() * output + (1 - alpha).sqrt() * latents
+            # In float32: near the end 1 - alpha would be 0 in bfloat16.
+            alpha = self.alphas_cumprod[timesteps].reshape(-1, 1, 1, 1)
+            return (alpha.sqrt() * output + (1 - alpha).sqrt() * latents).to(output.dtype)
         raise ValueError(f"prediction_type must be 'epsilon' or 'v_prediction', got {kind!r}")
 
     def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
