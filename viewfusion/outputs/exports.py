@@ -11,7 +11,6 @@ from viewfusion.errors import ViewFusionError
 
 from .colmap import write_colmap
 from .files import explained
-from .instant_ngp import write_instant_ngp
 from .nerfstudio import write_nerfstudio
 from .numbered import write_numbered
 from .playback import Playback, play_gif, play_mp4
@@ -39,7 +38,6 @@ class Format:
 FORMATS = {
     "nerfstudio": Format("nerfstudio", write_nerfstudio),
     "colmap": Format("colmap", write_colmap),
-    "instant-ngp": Format("instant-ngp", write_instant_ngp),
     "syncdreamer": Format("syncdreamer.png", write_syncdreamer),
     "viewfusion": Format("viewfusion", write_numbered),
     "gif": Format("turn.gif", play_gif, plays=True),

@@ -38,16 +38,17 @@ class MeshViews:
         self._scene: Any = EmbreeScene(robust=True)  # no ray slips through between two triangles
         TriangleMesh(self._scene, mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32))
 
-    def __call__(self, camera: np.ndarray, intrinsics: np.ndarray, size: int) -> Seen:
-        side = size * RAYS
-        values = np.zeros((side * side, 7), np.float32)
-        for start in range(0, side * side, _AT_ONCE):
-            rays = np.arange(start, min(start + _AT_ONCE, side * side))
-            steps = np.stack([rays % side, rays // side], axis=1)
+    def __call__(self, camera: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]) -> Seen:
+        height, width = size
+        across, count = width * RAYS, width * height * RAYS**2
+        values = np.zeros((count, 7), np.float32)
+        for start in range(0, count, _AT_ONCE):
+            rays = np.arange(start, min(start + _AT_ONCE, count))
+            steps = np.stack([rays % across, rays // across], axis=1)
             pixels = (steps + 0.5) / RAYS - intrinsics[:2, 2]
             local = np.column_stack([pixels / np.diag(intrinsics)[:2] * (1, -1), -np.ones(len(rays))])
             values[rays] = self._trace(camera[:3, 3] * self._scale, local @ camera[:3, :3].T)
-        means = values.reshape(size, RAYS, size, RAYS, 7).mean(axis=(1, 3))
+        means = values.reshape(height, RAYS, width, RAYS, 7).mean(axis=(1, 3))
         mask = means[..., 6]
         length = np.linalg.norm(means[..., 3:6], axis=-1, keepdims=True)
         normals = np.where(length > 0, means[..., 3:6] / np.maximum(length, 1e-12), 0)

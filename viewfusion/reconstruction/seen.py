@@ -38,8 +38,9 @@ class Seen:
         return levels((self.normals + 1) / 2 * share + (1 - share))
 
 
-Look = Callable[[np.ndarray, np.ndarray, int], Seen]
-"""(camera (4, 4) OpenGL camera-to-world in scene units, intrinsics (3, 3) in pixels, size) -> what it sees."""
+Look = Callable[[np.ndarray, np.ndarray, tuple[int, int]], Seen]
+"""(camera (4, 4) OpenGL camera-to-world in scene units, intrinsics (3, 3) in pixels, (height, width)) -> what
+it sees."""
 
 
 def levels(values: np.ndarray) -> np.ndarray:
@@ -58,6 +59,9 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
     return min(MOST_DB, -10 * math.log10(error)) if error else MOST_DB
 
 
-def at_size(intrinsics: np.ndarray, size: int, wanted: int) -> np.ndarray:
-    """Intrinsics (3, 3) for pictures of ``wanted`` pixels a side instead of ``size``."""
-    return np.diag([wanted / size, wanted / size, 1.0]) @ intrinsics
+def reduced(intrinsics: np.ndarray, size: tuple[int, int], longest: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Intrinsics and size of the same picture with ``longest`` pixels on its longer side, if that is fewer."""
+    share = min(1.0, longest / max(size))
+    smaller = (max(1, round(size[0] * share)), max(1, round(size[1] * share)))
+    factors = (smaller[1] / size[1], smaller[0] / size[0], 1.0)
+    return np.diag(factors) @ intrinsics, smaller
