@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich import progress as bars
 
 from viewfusion.errors import ViewFusionError, printable
 from viewfusion.reconstruction.watching import Watcher
 
 from .progress import say
+
+if TYPE_CHECKING:
+    from viewfusion.reconstruction.training import Progress
 
 LONG = 3600.0
 """Seconds of training for which a person is asked first."""
@@ -35,13 +38,13 @@ class MeshProgress(Watcher):
     def __init__(self, console: Console, name: str, yes: bool, remedy: str) -> None:
         self._console, self._name, self._yes, self._remedy = console, name, yes, remedy
         self._quality, self._told = "-", time.monotonic()
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[words]}", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
+        self._bar = bars.Progress(
+            bars.TextColumn("{task.description}", markup=False),
+            bars.BarColumn(),
+            bars.TextColumn("{task.fields[words]}", markup=False),
+            bars.TimeElapsedColumn(),
+            bars.TextColumn("left:"),
+            bars.TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
             speed_estimate_period=120,
@@ -80,13 +83,13 @@ class MeshProgress(Watcher):
         if not self._console.is_terminal:
             say(self._console, f"{self._name}: {name}")
 
-    def on_step(self, step: int, steps: int, losses: Mapping[str, float]) -> None:
-        words = f"step {step}/{steps} loss {losses['total']:.4f} PSNR {self._quality}"
-        self._bar.update(self._task, completed=step, total=steps, words=words)
+    def on_step(self, progress: Progress) -> None:
+        words = f"step {progress.done}/{progress.steps} loss {progress.losses['total']:.4f} PSNR {self._quality}"
+        self._bar.update(self._task, completed=progress.done, total=progress.steps, words=words)
         now = time.monotonic()
         if not self._console.is_terminal and now - self._told >= LINE_SECONDS:
             self._told = now
-            say(self._console, f"{self._name}: {words}")
+            say(self._console, f"{self._name}: {words}, {duration(progress.seconds_left)} left")
 
     def on_preview(self, decibels: float) -> None:
         self._quality = f"{decibels:.1f} dB"

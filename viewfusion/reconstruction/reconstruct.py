@@ -32,30 +32,11 @@ if TYPE_CHECKING:
     from .seen import Look
     from .settings import Settings
 
-KEEP_SECONDS = 20.0
+KEEP_SECONDS = 30.0
 """Between checkpoints, and so the most that is lost where a call is killed."""
 
-PREVIEW_SECONDS = 15.0
-PREVIEW_SIDE = 96
-
-LOSSES = 200
-"""So many times during training the losses are written down."""
-
-
-class Watcher:
-    """What is told while a mesh is made; this one listens to nothing."""
-
-    def on_estimate(self, seconds: float) -> None:
-        """Training will take about so long. May raise, and then nothing is made."""
-
-    def on_stage(self, name: str) -> None:
-        """What is done next, in a word or two."""
-
-    def on_step(self, step: int, steps: int, losses: dict[str, float]) -> None:
-        """So many of so many steps are done."""
-
-    def on_preview(self, decibels: float) -> None:
-        """A preview was written; its PSNR, of a view that is held out where one is."""
+SCORED = 12
+"""So many of the views that were trained on are compared with renders, at most; held-out ones all are."""
 
 
 @dataclass(frozen=True)

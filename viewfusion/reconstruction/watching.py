@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .training import Progress
 
 
 class Watcher:
@@ -14,8 +17,8 @@ class Watcher:
     def on_stage(self, name: str) -> None:
         """What is done next, in a word or two."""
 
-    def on_step(self, step: int, steps: int, losses: Mapping[str, float]) -> None:
-        """So many of so many steps are done."""
+    def on_step(self, progress: Progress) -> None:
+        """A step is made."""
 
     def on_preview(self, decibels: float) -> None:
         """A preview was written; its PSNR, of a view that is held out where one is."""
