@@ -1,9 +1,9 @@
 """Masks from white: a picture over a near-white background goes in, what of it is the object comes out.
 
-Generated views are not quite white around the object, and not quite still: they carry faint specks and a soft
-veil. So the background is measured in the frame of the picture, what is as light as it *and* reaches the frame is
-background, and pieces that are small or faint are dropped. At the edges a pixel counts for the part of it
-that is darker than the background, compared with the object beside it.
+Generated views are not quite white around the object: they carry faint specks and a soft veil. So the
+background is measured in the frame of the picture; what is as light and reaches the frame is background, and
+pieces that are small or faint are dropped. At the edges a pixel counts for the part of it that is darker than
+the background, compared with the object beside it.
 """
 
 from __future__ import annotations

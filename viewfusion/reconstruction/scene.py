@@ -1,8 +1,8 @@
 """The scene: views of any system go in, pictures, masks, cameras and trust of one scale and size come out.
 
-Scene units are those of viewfusion.geometry (z up, azimuth 0 the input view) scaled so that the cameras' median
-distance to the origin is 1.5; the object lies in the cube of half side 0.6. What is wrong with the views is
-found here and said in one line, so that what follows trusts them.
+Scene units are those of viewfusion.geometry (z up, azimuth 0 the input view) scaled so that the cameras'
+median distance to the origin is 1.5; the object lies in the cube of half side 0.6. What is wrong with the
+views is found here and said in one line, so that what follows trusts them.
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ class SceneSettings:
             raise ViewFusionError(f"hold_out must be 0 (none) or 3 and more, got {self.hold_out}")
         if not 0 < self.trust_far <= self.trust_near <= 1:
             raise ViewFusionError(
-                "trust must fall from near to far, within 0 to 1: wanted 0 < trust_far <= trust_near <= 1, got "
-                f"{self.trust_far:g} and {self.trust_near:g}"
+                f"wanted 0 < trust_far <= trust_near <= 1, got {self.trust_far:g} and {self.trust_near:g}"
             )
         if not 0 < self.largest_gap_deg <= 360:
             raise ViewFusionError(f"largest_gap_deg must be 0 to 360, got {self.largest_gap_deg:g}")

@@ -59,8 +59,8 @@ def check_numbers(
         alpha = None if alphas is None else alphas[place]
         if alpha is not None and alpha.shape != image.shape[:2]:
             raise ViewFusionError(
-                f"{names[place]}: wanted an alpha of {image.shape[1]} x {image.shape[0]}, as its picture, got "
-                + " x ".join(map(str, reversed(alpha.shape)))
+                f"{names[place]}: wanted an alpha of {image.shape[1]} x {image.shape[0]} pixels, as its "
+                f"picture has, got {' x '.join(map(str, reversed(alpha.shape)))}"
             )
         if not np.isfinite(image).all() or (alpha is not None and not np.isfinite(alpha).all()):
             broken.append(place)
@@ -118,7 +118,7 @@ def _check_cube(masks: np.ndarray, cameras: np.ndarray, matrix: np.ndarray, half
     if missing > MOST_OUTSIDE * object_pixels:
         raise ViewFusionError(
             f"{missing / object_pixels:.0%} of the object lie outside the cube that is reconstructed, "
-            f"{2 * half_side / 1.5:g} camera distances wide; wanted cameras farther away, or a right field of view"
+            f"{2 * half_side / 1.5:g} camera distances wide; check the cameras' distance and field of view"
         )
 
 
