@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from viewfusion.reconstruction.pictures import Picture
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import camera_to_world, intrinsics, ring
+from viewfusion.reconstruction.looking import MOST_DB, difference, look_at, mask_iou, normals, psnr, reduced
 from viewfusion.reconstruction.mesh_folder import PRODUCTS, RECORD, MeshFolder
 from viewfusion.reconstruction.products import (
-    look_at,
     role,
     scores,
     write_comparison,
@@ -24,7 +25,6 @@ from viewfusion.reconstruction.products import (
     write_turntable,
 )
 from viewfusion.reconstruction.scene import Scene
-from viewfusion.reconstruction.seen import MOST_DB, Seen, difference, psnr, reduced
 from viewfusion.reconstruction.turns import direction, shown_views, turn
 
 SIZE = (24, 32)
@@ -44,13 +44,12 @@ def scene(views: int = 10, held_out: tuple[int, ...] = (4,)) -> Scene:
     )  # fmt: skip
 
 
-def looking(camera: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> Seen:
-    """Sees a white world, but for one red row at the bottom that faces the camera."""
-    rgb, mask = np.ones((*size, 3), np.float32), np.zeros(size, np.float32)
-    rgb[-1], mask[-1] = (1, 0, 0), 1
-    normals = np.zeros((*size, 3), np.float32)
-    normals[-1] = camera[:3, 2]
-    return Seen(rgb, mask, normals)
+def looking(camera: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> Picture:
+    """Sees a white world, but for a red row at the bottom that faces the camera."""
+    image, mask, facing = np.ones((3, *size), np.float32), np.zeros(size, np.float32), np.zeros((3, *size))
+    image[1:, -1], mask[-1] = 0, 1
+    facing[:, -1] = camera[:3, 2, None]
+    return Picture(image, mask, facing)
 
 
 def test_psnr_of_known_errors():
@@ -67,8 +66,15 @@ def test_a_difference_is_white_where_pictures_agree():
 
 
 def test_normals_are_shown_over_white():
-    seen = Seen(np.ones((1, 2, 3)), np.array([[1.0, 0.0]]), np.array([[[0.0, -1.0, 1.0], [0.0, 0.0, 0.0]]]))
-    assert seen.normal_picture.tolist() == [[[128, 0, 255], [255, 255, 255]]]
+    facing = np.array([[0.0, -1.0, 1.0], [0.0, 0.0, 0.0]]).T[:, None]
+    seen = Picture(np.ones((3, 1, 2)), np.array([[1.0, 0.0]]), facing)
+    assert normals(seen).tolist() == [[[128, 0, 255], [255, 255, 255]]]
+
+
+def test_masks_agree_by_their_overlap():
+    one, other = np.array([[1.0, 1, 0, 0]]), np.array([[0.0, 0.6, 0.4, 0]])
+    assert mask_iou(one, other) == 0.5
+    assert mask_iou(one * 0, other * 0) == 1
 
 
 def test_a_smaller_picture_shows_the_same():

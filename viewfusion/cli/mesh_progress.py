@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich import progress as bars
+from rich.console import Console
 
 from viewfusion.errors import ViewFusionError, printable
 from viewfusion.reconstruction.watching import Watcher
@@ -84,7 +84,9 @@ class MeshProgress(Watcher):
             say(self._console, f"{self._name}: {name}")
 
     def on_step(self, progress: Progress) -> None:
-        words = f"step {progress.done}/{progress.steps} loss {progress.losses['total']:.4f} PSNR {self._quality}"
+        words = (
+            f"step {progress.done}/{progress.steps} loss {progress.losses['total']:.4f} PSNR {self._quality}"
+        )
         self._bar.update(self._task, completed=progress.done, total=progress.steps, words=words)
         now = time.monotonic()
         if not self._console.is_terminal and now - self._told >= LINE_SECONDS:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from viewfusion.outputs.files import write_json
 from viewfusion.outputs.ownership import read_json
 
-from .field_views import FieldViews
+from .looking import look_at, look_of_field, psnr
 from .mesh_folder import PREVIEW, MeshFolder
-from .products import look_at, resized, view, write_preview
-from .seen import psnr
+from .products import resized, view, write_preview
 from .settings import make_recipe
 from .training import Training, estimated_seconds
 
@@ -68,7 +67,7 @@ class Fitting:
         if not is_new:
             self._training.load(self.place.checkpoint)
             self._recall()
-        self.look = FieldViews(self._training)
+        self.look = look_of_field(self._training)
         self.watcher.on_stage("training")
         self._told = time.monotonic()
         self._training.run(
@@ -111,7 +110,9 @@ class Fitting:
         self.losses = [
             each
             for each in (found if isinstance(found, list) else [])
-            if isinstance(each, dict) and isinstance(each.get("step"), int) and each["step"] <= self._training.done
+            if isinstance(each, dict)
+            and isinstance(each.get("step"), int)
+            and each["step"] <= self._training.done
         ]
 
     def _preview(self) -> None:
@@ -122,6 +123,8 @@ class Fitting:
         self._shown = done
         index = (*self.scene.held_out, self.scene.input_index or 0)[0]
         seen = look_at(self.scene, self.look, index, PREVIEW_SIDE)
-        wanted = resized(view(self.scene, index), seen.mask.shape)
-        write_preview(self.place.path / PREVIEW, self.scene, index, seen, f"{self.title} step {done} of {steps}")
-        self.watcher.on_preview(psnr(seen.rgb, wanted / 255))
+        wanted = resized(view(self.scene, index), seen.mask.shape).transpose(2, 0, 1)
+        write_preview(
+            self.place.path / PREVIEW, self.scene, index, seen, f"{self.title} step {done} of {steps}"
+        )
+        self.watcher.on_preview(psnr(seen.image, wanted / 255))

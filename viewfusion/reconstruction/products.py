@@ -1,4 +1,4 @@
-"""What a mesh is judged by: views and renders of it go in, a turntable, a comparison and scores come out."""
+"""What a mesh is judged by: views and pictures of it go in, a turntable, a comparison and scores come out."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from viewfusion.outputs.contact_sheet import labelled_grid
 from viewfusion.outputs.files import write_png
 from viewfusion.outputs.video import turn_fps, write_mp4
 
-from .seen import Look, Seen, difference, levels, psnr, reduced
+from .looking import Look, colours, difference, levels, look_at, mask_iou, normals, psnr, reduced
 from .turns import direction, shown_views, turn
 
 if TYPE_CHECKING:
+    from .pictures import Picture
     from .scene import Scene
 
-SIDE = 256
-"""Pixels a side of each picture in the turntable, at most."""
+TURN_SIDE = 256
+"""Pixels on the longer side of each of the two pictures in the turntable, at most."""
 
 _DIGITS = 4
 
@@ -31,10 +32,11 @@ def write_turntable(path: Path, scene: Scene, look: Look) -> None:
     Raises:
         ViewFusionError: it cannot be written.
     """
-    matrix, size = reduced(scene.intrinsics.numpy(), scene.size, SIDE)
+    matrix, size = reduced(scene.intrinsics.numpy(), scene.size, TURN_SIDE)
     frames = []
     for camera, nearest in turn(scene):
-        frames.append(np.concatenate([resized(view(scene, nearest), size), look(camera, matrix, size).picture], 1))
+        seen = colours(look(camera, matrix, size))
+        frames.append(np.concatenate([resized(view(scene, nearest), size), seen], axis=1))
     write_mp4(path, frames, turn_fps(len(frames)))
 
 
@@ -49,14 +51,15 @@ def write_comparison(path: Path, scene: Scene, look: Look, title: str) -> None:
     rows: list[str] = []
     for index in shown_views(scene):
         seen, wanted = look_at(scene, look, index), view(scene, index)
-        pictures += [seen.picture, wanted, difference(seen.picture, wanted), seen.normal_picture]
-        labels += [f"render, {psnr(seen.rgb, wanted / 255):.1f} dB", f"view {index}, {direction(scene, index)}"]
+        pictures += [colours(seen), wanted, difference(colours(seen), wanted), normals(seen)]
+        decibels = psnr(seen.image, scene.images[index].numpy())
+        labels += [f"render, {decibels:.1f} dB", f"view {index}, {direction(scene, index)}"]
         labels += ["difference", "normals"]
         rows.append(role(scene, index))
     write_png(path, labelled_grid(pictures, labels, 4, title, rows))
 
 
-def write_preview(path: Path, scene: Scene, index: int, seen: Seen, title: str) -> None:
+def write_preview(path: Path, scene: Scene, index: int, seen: Picture, title: str) -> None:
     """A small picture of how far it is: render, view, normals.
 
     Args:
@@ -65,8 +68,7 @@ def write_preview(path: Path, scene: Scene, index: int, seen: Seen, title: str) 
     Raises:
         ViewFusionError: it cannot be written.
     """
-    wanted = resized(view(scene, index), seen.mask.shape)
-    pictures = [seen.picture, wanted, seen.normal_picture]
+    pictures = [colours(seen), resized(view(scene, index), seen.mask.shape), normals(seen)]
     labels = ["render", f"view {index}, {role(scene, index)}", "normals"]
     write_png(path, labelled_grid(pictures, labels, 3, title), quick=True)
 
@@ -77,23 +79,20 @@ def scores(scene: Scene, look: Look, most: int) -> dict[str, Any]:
     Args:
         most: so many of the views that were trained on, spread evenly.
     """
-    step = max(1, -(-len(scene.trained) // most))
-    each = {index: _score(scene, look, index) for index in (*scene.held_out, *scene.trained[::step])}
+    trained = scene.trained[:: max(1, -(-len(scene.trained) // most))] if most else ()
+    each = {index: _score(scene, look, index) for index in (*scene.held_out, *trained)}
     return {
         "held_out": _mean([each[index] for index in scene.held_out]),
-        "trained": _mean([each[index] for index in scene.trained[::step]]),
+        "trained": _mean([each[index] for index in trained]),
         "views": {str(index): score for index, score in sorted(each.items())},
     }
 
 
 def _score(scene: Scene, look: Look, index: int) -> dict[str, float]:
     seen = look_at(scene, look, index)
-    image = scene.images[index].permute(1, 2, 0).numpy()
-    one, other = seen.mask > 0.5, scene.masks[index].numpy() > 0.5
-    either = np.count_nonzero(one | other)
     return {
-        "psnr": round(psnr(seen.rgb, image), _DIGITS),
-        "mask_iou": round(np.count_nonzero(one & other) / either if either else 1.0, _DIGITS),
+        "psnr": round(psnr(seen.image, scene.images[index].numpy()), _DIGITS),
+        "mask_iou": round(mask_iou(seen.mask, scene.masks[index].numpy()), _DIGITS),
     }
 
 
@@ -105,17 +104,7 @@ def _mean(each: Sequence[dict[str, float]]) -> dict[str, float] | None:
 
 def view(scene: Scene, index: int) -> np.ndarray:
     """(H, W, 3) uint8 of a view."""
-    return levels(scene.images[index].permute(1, 2, 0).numpy())
-
-
-def look_at(scene: Scene, look: Look, index: int, longest: int | None = None) -> Seen:
-    """What is seen from the camera of a view.
-
-    Args:
-        longest: pixels on the longer side, where fewer than the view's are enough.
-    """
-    matrix, size = reduced(scene.intrinsics.numpy(), scene.size, longest or max(scene.size))
-    return look(scene.cameras[index].numpy(), matrix, size)
+    return levels(scene.images[index].numpy())
 
 
 def role(scene: Scene, index: int) -> str:

@@ -10,27 +10,33 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from viewfusion.errors import ViewFusionError
-from viewfusion.outputs.files import write_json
-from viewfusion.outputs.ownership import read_json
 
-from .field_views import FieldViews
-from .mesh_folder import PREVIEW, MeshFolder
-from .products import look_at, role, scores, view, write_comparison, write_preview, write_turntable
-from .records import mesh_json, scene_hash, scene_json, versions
-from .seen import psnr
+from .checkpoints import digest
+from .finishing import finished
+from .fitting import Fitting
+from .looking import look_of_mesh
+from .mesh_files import write_glb, write_obj, write_ply
+from .mesh_folder import MeshFolder
+from .products import scores, write_comparison, write_turntable
+from .records import mesh_json, noted, scene_json, versions
+from .settings import RECIPES, make_recipe
+from .surface import extract_surface
+from .texture import baked
+from .watching import Watcher
 
 if TYPE_CHECKING:
-    from .meshes import TexturedMesh
+    from .fields import Field
+    from .looking import Look
     from .scene import Scene
-    from .seen import Look
     from .settings import Settings
+    from .textured import TexturedMesh
 
 KEEP_SECONDS = 30.0
 """Between checkpoints, and so the most that is lost where a call is killed."""
@@ -90,13 +96,15 @@ def reconstruct(
     """
     require_packages()
     device = torch.device(device)
-    fingerprint = {**settings.to_dict(), "views": scene_hash(scene), "device": device.type}
+    fingerprint = {**settings_json(settings), "views": digest(scene), "device": device.type}
     fingerprint["viewfusion"] = versions()["viewfusion"]
     with MeshFolder(folder, fingerprint, force) as place:
         if place.complete:
             return Reconstruction(place.path, place.record(), made=False)
         work = _Work(scene, settings, place, watcher or Watcher(), device, title, keep_seconds)
-        place.finish({"input": {**scene_json(scene), **(source or {})}, **work.record()})
+        with noted() as warnings:
+            record = work.record()
+        place.finish({"input": {**scene_json(scene), **(source or {})}, **record, "warnings": warnings})
         return Reconstruction(place.path, place.record())
 
 
@@ -127,7 +135,57 @@ class _Work:
     title: str
     keep_seconds: float
     seconds: dict[str, float] = field(default_factory=dict)
-    losses: list[dict[str, float]] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
         """Make everything but the record, and return it."""
+        fitting = Fitting(
+            self.scene, self.settings, self.place, self.watcher, self.device, self.title, self.keep_seconds
+        )
+        trained = fitting.run()
+        mesh = self._mesh(trained)
+        with self._stage("writing the mesh"):
+            write_glb(mesh, self.place.path / "mesh.glb")
+            write_obj(mesh, self.place.path / "mesh.obj")
+            write_ply(mesh, self.place.path / "mesh.ply")
+        return {
+            "settings": settings_json(self.settings),
+            "training": fitting.record(),
+            "mesh": mesh_json(mesh),
+            "psnr": self._judged(mesh, fitting.look),
+            "seconds": {"training": fitting.record()["seconds"], **self.seconds},
+            "versions": versions(),
+        }
+
+    def _mesh(self, trained: Field) -> TexturedMesh:
+        """The zero level of a field, finished and coloured."""
+        with self._stage("surface"):
+            surface = extract_surface(trained.sdf, self.settings.resolution, device=self.device)
+        with self._stage("finishing"):
+            surface = finished(surface, self.settings.finishing)
+        with self._stage("texture"):
+            return baked(surface, self.scene, self.settings.texture)
+
+    def _judged(self, mesh: TexturedMesh, field: Look) -> dict[str, Any]:
+        """The pictures of the mesh, and how alike it and the field are to the views."""
+        look = look_of_mesh(mesh, self.scene)
+        with self._stage("comparing"):
+            judged = {"mesh": scores(self.scene, look, SCORED), "field": scores(self.scene, field, 0)}
+            write_comparison(self.place.path / "comparison.png", self.scene, look, self.title)
+        with self._stage("turntable"):
+            write_turntable(self.place.path / "turntable.mp4", self.scene, look)
+        return judged
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        """Around a stage: says which it is, and times it."""
+        self.watcher.on_stage(name)
+        begun = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - begun, 3)
+
+
+def settings_json(settings: Settings) -> dict[str, Any]:
+    """Everything in settings that decides the mesh: of the recipes, only the one at work."""
+    others = {"recipe", *RECIPES}
+    shared = {name: value for name, value in asdict(settings).items() if name not in others}
+    return {**make_recipe(settings).described(), **shared}

@@ -5,29 +5,31 @@ No time of day and no absolute path enters: two calls for the same mesh differ i
 
 from __future__ import annotations
 
-import hashlib
 import platform
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from viewfusion.errors import ViewFusionWarning
 
 if TYPE_CHECKING:
-    from .meshes import TexturedMesh
     from .scene import Scene
+    from .textured import TexturedMesh
 
-PACKAGES = ("viewfusion", "torch", "numpy", "scikit-image", "trimesh", "xatlas", "fast-simplification", "embreex")
+PACKAGES = (
+    "viewfusion",
+    "torch",
+    "numpy",
+    "scikit-image",
+    "trimesh",
+    "xatlas",
+    "fast-simplification",
+    "embreex",
+)
 """Those that decide the mesh or the pictures of it."""
-
-
-def scene_hash(scene: Scene) -> str:
-    """SHA-256 of everything in a scene."""
-    digest = hashlib.sha256()
-    for values in (scene.images, scene.masks, scene.cameras, scene.intrinsics, scene.weights):
-        digest.update(repr((tuple(values.shape), str(values.dtype))).encode())
-        digest.update(np.ascontiguousarray(values.numpy()).tobytes())
-    digest.update(repr((scene.held_out, scene.scale, scene.input_index)).encode())
-    return digest.hexdigest()
 
 
 def scene_json(scene: Scene) -> dict[str, Any]:
@@ -45,28 +47,15 @@ def scene_json(scene: Scene) -> dict[str, Any]:
 
 
 def mesh_json(mesh: TexturedMesh) -> dict[str, Any]:
-    """Figures of a mesh; vertices that a seam of the texture has doubled count once.
+    """Figures of a mesh, in world units; genus and volume are None where it is not watertight."""
+    from .triangles import topology
 
-    Genus and volume are those of a closed surface, None for one that is not.
-    """
-    import trimesh
-
-    places, same = np.unique(mesh.vertices, axis=0, return_inverse=True)
-    whole = trimesh.Trimesh(places, same.reshape(-1)[mesh.faces], process=False)
-    closed = bool(whole.is_watertight)
-    pieces = int(whole.body_count)
-    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    surface = mesh.surface()
+    low, high = surface.vertices.min(axis=0), surface.vertices.max(axis=0)
     return {
-        "faces": len(mesh.faces),
-        "vertices": len(places),
-        "watertight": closed,
-        "pieces": pieces,
-        # Of several closed surfaces, the handles of all.
-        "genus": pieces - int(whole.euler_number) // 2 if closed else None,
-        "volume": round(float(whole.volume), 6) if closed else None,
-        "area": round(float(whole.area), 6),
-        "bounds": [[round(float(value), 6) for value in corner] for corner in (low, high)],
-        "texture": None if mesh.texture is None else list(mesh.texture.shape[:2]),
+        **asdict(topology(surface)),
+        "bounds": [[round(float(value), 6) + 0.0 for value in corner] for corner in (low, high)],
+        "texture": None if mesh.texture is None else len(mesh.texture),
     }
 
 
@@ -79,3 +68,20 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # used from a checkout
             found[package] = "not installed"
     return found
+
+
+@contextmanager
+def noted() -> Iterator[list[str]]:
+    """The warnings for people that the block gives; they are shown as ever, too."""
+    found: list[str] = []
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def note(message: Warning | str, category: type[Warning], *more: Any, **named: Any) -> None:
+            if issubclass(category, ViewFusionWarning):
+                found.append(str(message))
+            show(message, category, *more, **named)
+
+        warnings.simplefilter("always", ViewFusionWarning)
+        warnings.showwarning = note  # type: ignore[assignment]
+        yield found

@@ -16,6 +16,10 @@ from viewfusion.errors import ViewFusionError, did_you_mean
 from viewfusion.resources import resource_folder
 from viewfusion.yaml_files import parse_yaml, read_yaml
 
+from .finishing import Finishing
+from .scene import SceneSettings
+from .texture import Baking
+
 if TYPE_CHECKING:
     from .training import Recipe
 
@@ -107,12 +111,18 @@ class Settings:
         recipe: what is trained and how.
         seed: of all that is left to chance.
         resolution: points along a side of the grid that the surface is read off.
+        scene: how views become a scene.
+        finishing: of the surface.
+        texture: how it is coloured.
     """
 
     recipe: str = one_of("paper", RECIPES)
     seed: int = within(0, 0, 2**63 - 1)
     resolution: int = within(256, 16, 1024)
     paper: PaperSettings = PaperSettings()
+    scene: SceneSettings = SceneSettings()
+    finishing: Finishing = Finishing()
+    texture: Baking = Baking()
 
 
 def make_recipe(settings: Settings) -> Recipe:
@@ -186,12 +196,13 @@ def _checked(known: Field, old: Any, value: Any, name: str) -> Any:
             raise ViewFusionError(f"{name} must be true or false, got {str(value)[:80]}")
         return value
     whole = isinstance(old, int)
-    least, most = known.metadata["range"]
+    least, most = known.metadata.get("range", (-math.inf, math.inf))  # else checked where it is defined
     fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     if not fits or not math.isfinite(value) or not least <= value <= most:
         kind = "a whole number" if whole else "a number"
         bounds = f"of {least:g} or more" if most == math.inf else f"from {least:g} to {most:g}"
-        raise ViewFusionError(f"{name} must be {kind} {bounds}, got {str(value)[:80]}")
+        bounds = "" if least == -math.inf else f" {bounds}"
+        raise ViewFusionError(f"{name} must be {kind}{bounds}, got {str(value)[:80]}")
     return value if whole else float(value)
 
 
