@@ -319,8 +319,8 @@ def reconstruct(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The folder to make; of several inputs, one each below it.  [default: DIR/mesh of a run, else "
-            "out/NAME-mesh]"
+            help="The folder to make; of several inputs, one each below it.  [default: DIR/mesh of a run, "
+            "else out/NAME-mesh]"
         ),
     ] = None,
     export: Annotated[

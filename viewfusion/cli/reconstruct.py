@@ -1,4 +1,4 @@
-"""``reconstruct``: posed views of objects to a folder with a mesh each, or to what other reconstructors read."""
+"""``reconstruct``: posed views of objects to a folder with a mesh each, or to what other tools read."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ class Options:
         for option, value, known in (("method", self.method, METHODS), ("export", self.export, EXPORTS)):
             if value is not None and value not in known:
                 raise ViewFusionError(
-                    f"--{option} must be one of {', '.join(known)}, got {value[:80]!r}{did_you_mean(value, known)}"
+                    f"--{option} must be one of {', '.join(known)}, got {value[:80]!r}"
+                    + did_you_mean(value, known)
                 )
         if self.method == "none" and self.export is None:
             raise ViewFusionError(

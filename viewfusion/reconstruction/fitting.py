@@ -1,4 +1,4 @@
-"""The long part, watched and kept: a scene and settings go in, a trained field, its losses and seconds come out."""
+"""The long part, watched and kept: a scene and settings go in, a trained field and its losses come out."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def look_at(scene: Scene, look: Look, index: int, longest: int | None = None) ->
 def reduced(
     intrinsics: np.ndarray, size: tuple[int, int], longest: int
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Intrinsics and (height, width) of the same picture with at most ``longest`` pixels on its longer side."""
+    """Intrinsics and (height, width) of the picture with at most ``longest`` pixels on its longer side."""
     share = min(1.0, longest / max(size))
     smaller = (max(1, round(size[0] * share)), max(1, round(size[1] * share)))
     return np.diag([smaller[1] / size[1], smaller[0] / size[0], 1.0]) @ intrinsics, smaller

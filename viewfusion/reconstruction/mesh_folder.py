@@ -1,4 +1,4 @@
-"""One mesh's folder: checkpoints and products go in, a folder that is finished or can be gone on with comes out.
+"""One mesh's folder: checkpoints and products go in, a folder that is finished or can be continued comes out.
 
 ``reconstruction.json``, how the mesh was made, is written last and makes the folder whole. While unfinished,
 ``.resume/`` holds what the next call continues from. The rules are those of a run's folder: whose it is,

@@ -1,4 +1,4 @@
-"""Views to a mesh: a scene and settings go in, a folder with a textured mesh and what it is judged by comes out.
+"""Views to a mesh: a scene and settings go in, a folder with a textured mesh and pictures of it comes out.
 
     training -> surface -> finishing -> texture -> files, pictures, record
 

@@ -52,8 +52,9 @@ def mesh_json(mesh: TexturedMesh) -> dict[str, Any]:
 
     surface = mesh.surface()
     low, high = surface.vertices.min(axis=0), surface.vertices.max(axis=0)
+    figures = asdict(topology(surface))
     return {
-        **asdict(topology(surface)),
+        **{name: round(value, 6) if isinstance(value, float) else value for name, value in figures.items()},
         "bounds": [[round(float(value), 6) + 0.0 for value in corner] for corner in (low, high)],
         "texture": None if mesh.texture is None else len(mesh.texture),
     }

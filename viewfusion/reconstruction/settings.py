@@ -120,9 +120,9 @@ class Settings:
     seed: int = within(0, 0, 2**63 - 1)
     resolution: int = within(256, 16, 1024)
     paper: PaperSettings = PaperSettings()
-    scene: SceneSettings = SceneSettings()
-    finishing: Finishing = Finishing()
-    texture: Baking = Baking()
+    scene: SceneSettings = field(default_factory=SceneSettings)
+    finishing: Finishing = field(default_factory=Finishing)
+    texture: Baking = field(default_factory=Baking)
 
 
 def make_recipe(settings: Settings) -> Recipe:

@@ -50,10 +50,12 @@ def shown_views(scene: Scene, most: int = 6) -> list[int]:
 
 
 def direction(scene: Scene, index: int) -> str:
-    """Where a view's camera stands, for instance "+40°, 30° up"."""
-    x, y, z = positions(scene)[index]
-    azimuth, elevation = math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))
-    return f"{round(azimuth) + 0:+d}°, {round(elevation) + 0:d}° up"
+    """Where a view's camera stands: "+40°", or "+40°, 30° up" where views differ in that."""
+    places = positions(scene)
+    heights = np.degrees(np.arctan2(places[:, 2], np.hypot(places[:, 0], places[:, 1])))
+    azimuth = math.degrees(math.atan2(places[index, 1], places[index, 0]))
+    up = f", {round(heights[index])}° up" if np.ptp(heights) > 1 else ""
+    return f"{round(azimuth):+d}°{up}"
 
 
 def positions(scene: Scene) -> np.ndarray:
