@@ -8,11 +8,14 @@ the background, compared with the object beside it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from viewfusion.errors import ViewFusionError
+
+from .view_checks import refuse_views
 
 DARKEST_BACKGROUND = 0.8
 """Of any channel. What is darker is a picture of something else, and not white that was made a little off."""
@@ -30,8 +33,8 @@ FAINT_SHARE = 0.2
 """Under a veil, of how dark the object is: pieces that are nowhere so dark are specks if they are small."""
 
 SMALLEST_PIECE, SMALLEST_FAINT, SMALLEST_AT_FRAME = 0.005, 0.05, 0.25
-"""Shares of the largest piece. Smaller ones are specks; under a veil larger ones too if they are faint, or lie
-at the frame, whose corners autoencoders mark."""
+"""Shares of the largest piece. Smaller ones are specks; under a veil larger ones too if they are faint, or
+lie at the frame, whose corners autoencoders mark."""
 
 SMALLEST_HOLE = 0.0005
 """Share of the picture. A smaller hole is a highlight."""
@@ -51,6 +54,44 @@ class Silhouette:
 
     mask: np.ndarray
     background: np.ndarray
+
+
+def cut_out(
+    images: Sequence[np.ndarray], alphas: Sequence[np.ndarray | None] | None, names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures that are white around the object, and masks: from alpha where there is one, else from white.
+
+    Args:
+        images: (H, W, 3) float in [0, 1] each, over white or, where there is no alpha, nearly so.
+        alphas: (H, W) in [0, 1] each; None, or opaque everywhere: it says nothing.
+        names: of the views, for errors.
+
+    Returns:
+        (V, 3, H, W) and (V, H, W) float32.
+
+    Raises:
+        ViewFusionError: views without alpha are not over white.
+    """
+    height, width = images[0].shape[:2]
+    pictures = np.empty((len(images), 3, height, width), np.float32)
+    masks = np.empty((len(images), height, width), np.float32)
+    coloured = []
+    for place, image in enumerate(images):
+        alpha, clipped = None if alphas is None else alphas[place], np.clip(image, 0, 1)
+        if alpha is None or (alpha >= 1).all():
+            found = mask_from_white(clipped)
+            if found is None:
+                coloured.append(place)
+                continue
+            alpha = found.mask
+            clipped = np.clip(clipped + (1 - alpha[..., None]) * (1 - found.background), 0, 1)
+        masks[place] = np.clip(alpha, 0, 1)
+        pictures[place] = np.where(alpha[..., None] > 0, clipped, 1).transpose(2, 0, 1)
+    if coloured:
+        raise refuse_views(
+            coloured, names, "not over white", "give pictures with alpha (`viewfusion preprocess` cuts out)"
+        )
+    return pictures, masks
 
 
 def mask_from_white(image: np.ndarray) -> Silhouette | None:
@@ -87,7 +128,7 @@ def _frame(values: np.ndarray) -> np.ndarray:
 
 
 def _background(light: np.ndarray, below: np.ndarray, white: float) -> np.ndarray:
-    """(H, W) bool: what of ``light`` reaches the frame, or is enclosed and on average as near as ``white``."""
+    """(H, W) bool: what of ``light`` reaches the frame, or is on average no more than ``white`` below."""
     ndimage = _ndimage()
     labels, count = ndimage.label(light)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
