@@ -18,8 +18,8 @@ from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import Pose, angular_distance, camera_to_world, intrinsics
 from viewfusion.views import ViewSet
 
-from .masks import mask_from_white
-from .view_checks import FEWEST_VIEWS, check_masks, check_numbers, check_poses, refuse_views
+from .masks import cut_out
+from .view_checks import check_masks, check_numbers, check_poses
 
 DISTANCE = 1.5
 """Median distance of the cameras to the origin, in scene units."""
@@ -122,13 +122,15 @@ def scene_from_views(
     check_poses(poses, settings.largest_gap_deg)
     images = [((view.image.float() + 1) / 2).permute(1, 2, 0).numpy() for view in views]
     check_numbers(images, alphas, names)
-    pictures, masks = _cut_out(images, alphas, names)
+    pictures, masks = cut_out(images, alphas, names)
     scale = float(np.median([pose.radius for pose in poses])) / DISTANCE
     cameras = np.stack([camera_to_world(pose) for pose in poses])
     cameras[:, :3, 3] /= scale
     matrix = intrinsics(masks.shape[1:], views.fov)
     check_masks(masks, cameras, matrix, HALF_SIDE, names)
     given = _given(views) if inputs is None else tuple(inputs)
+    if any(not 0 <= place < len(views) for place in given):
+        raise ViewFusionError(f"inputs must be places of views, 0 to {len(views) - 1}, got {list(given)[:8]}")
     return Scene(
         images=torch.from_numpy(pictures),
         masks=torch.from_numpy(masks),
@@ -164,31 +166,3 @@ def held_out_views(count: int, given: Sequence[int], every: int) -> tuple[int, .
     if not every or count < FEWEST_TO_HOLD_OUT:
         return ()
     return tuple(place for place in range(every // 2, count, every) if place not in given)
-
-
-def _cut_out(
-    images: list[np.ndarray], alphas: Sequence[np.ndarray | None] | None, names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """(V, 3, H, W) pictures that are white around the object, and (V, H, W) masks."""
-    height, width = images[0].shape[:2]
-    pictures = np.empty((len(images), 3, height, width), np.float32)
-    masks = np.empty((len(images), height, width), np.float32)
-    coloured = []
-    for place, image in enumerate(images):
-        alpha = None if alphas is None else alphas[place]
-        image = np.clip(image, 0, 1)
-        if alpha is None or (alpha >= 1).all():
-            found = mask_from_white(image)
-            if found is None:
-                coloured.append(place)
-                continue
-            alpha = found.mask
-            image = np.clip(image + (1 - alpha[..., None]) * (1 - found.background), 0, 1)
-        masks[place] = alpha
-        pictures[place] = np.where(alpha[..., None] > 0, image, 1).transpose(2, 0, 1)
-    if coloured:
-        raise refuse_views(coloured, names, "no white background", "cut them out (`viewfusion preprocess`)")
-    return pictures, masks
-
-
-__all__ = ["FEWEST_VIEWS", "Scene", "SceneSettings", "scene_from_views"]
