@@ -26,16 +26,17 @@ from .mesh_files import write_glb, write_obj, write_ply
 from .mesh_folder import MeshFolder
 from .products import scores, write_comparison, write_turntable
 from .records import mesh_json, noted, scene_json, versions
-from .settings import RECIPES, make_recipe
+from .scene import Scene, scene_from_views
+from .settings import RECIPES, Settings, load_settings, make_recipe
 from .surface import extract_surface
 from .texture import baked
 from .watching import Watcher
 
 if TYPE_CHECKING:
+    from viewfusion.views import ViewSet
+
     from .fields import Field
     from .looking import Look
-    from .scene import Scene
-    from .settings import Settings
     from .textured import TexturedMesh
 
 KEEP_SECONDS = 30.0
@@ -66,8 +67,8 @@ class Reconstruction:
 
 
 def reconstruct(
-    scene: Scene,
-    settings: Settings,
+    views: Scene | ViewSet,
+    settings: Settings | str | Path,
     folder: str | Path,
     watcher: Watcher | None = None,
     *,
@@ -77,11 +78,11 @@ def reconstruct(
     force: bool = False,
     keep_seconds: float = KEEP_SECONDS,
 ) -> Reconstruction:
-    """Make the mesh of a scene in ``folder``, go on with one that was begun, or leave a finished one alone.
+    """Make the mesh of posed views in ``folder``, go on with one that was begun, or leave a finished one alone.
 
     Args:
-        scene: see :func:`.scene.scene_from_views`.
-        settings: see :func:`.settings.load_settings`.
+        views: over white, around the object; or what :func:`.scene.scene_from_views` makes of them.
+        settings: a preset's name or file, or what :func:`.settings.load_settings` makes of it.
         folder: made where it is missing; see :class:`.mesh_folder.MeshFolder`.
         watcher: is told how far it is.
         device: where the field is trained.
@@ -91,10 +92,13 @@ def reconstruct(
         keep_seconds: between checkpoints.
 
     Raises:
-        ViewFusionError: packages are missing, the folder is another's or cannot be written to, training
-            diverged, or there is no surface. The checkpoint and the preview stay.
+        ViewFusionError: packages are missing, no object can be reconstructed from such views, the folder is
+            another's or cannot be written to, training diverged, or there is no surface. The checkpoint and
+            the preview stay.
     """
     require_packages()
+    settings = settings if isinstance(settings, Settings) else load_settings(settings)
+    scene = views if isinstance(views, Scene) else scene_from_views(views, settings=settings.scene)
     device = torch.device(device)
     fingerprint = {**settings_json(settings), "views": digest(scene), "device": device.type}
     fingerprint["viewfusion"] = versions()["viewfusion"]
