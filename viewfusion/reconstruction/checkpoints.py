@@ -54,9 +54,11 @@ class Checkpoint:
             groups = optimiser.state_dict()["param_groups"]
             parameters = [each for group in optimiser.param_groups for each in group["params"]]
             for index, state in self.optimiser.items():
-                for value in state.values():
-                    if value.ndim and value.shape != parameters[index].shape:
-                        raise ValueError(f"optimiser state {index} has another shape")
+                shape = parameters[index].shape
+                if any(value.ndim and value.shape != shape for value in state.values()):
+                    raise ValueError(f"optimiser state {index} has another shape")
+            if len({frozenset(state) for state in self.optimiser.values()}) > 1:
+                raise ValueError("optimiser states of several kinds")
             optimiser.load_state_dict({"state": self.optimiser, "param_groups": groups})
         except (RuntimeError, ValueError, IndexError, KeyError) as error:
             raise _damaged(path, error) from error
@@ -93,7 +95,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if about.pop("version") != _VERSION:
             raise ValueError("written by another version")
-        field, optimiser = {}, {}
+        field: dict[str, Tensor] = {}
+        optimiser: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             part, _, rest = name.partition("/")
             if part == "field":

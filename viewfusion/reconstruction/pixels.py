@@ -68,7 +68,8 @@ def random_pixels(
     height, width = scene.masks.shape[1:]
     picked = torch.randint(len(trained) * height * width, (count,), generator=generator)
     if foreground:
-        covered = (scene.masks[trained].flatten() > 0.5).nonzero()[:, 0]
+        masks = scene.masks[trained].flatten()
+        covered = (masks > masks.max() / 2).nonzero()[:, 0]
         rows = torch.randint(len(covered), (foreground,), generator=generator)
         picked = torch.cat([picked, covered[rows]])
     place = picked % (height * width)

@@ -92,10 +92,10 @@ class PaperSettings:
     pixel_centre: float = within(0.5, 0, 1)
 
     def __post_init__(self) -> None:
-        if self.width <= 3 + 6 * self.frequencies:  # the encoded point is part of the layer at the skip
+        encoded = 3 + 6 * self.frequencies  # the encoded point is part of the layer at the skip
+        if self.width <= encoded:
             raise ViewFusionError(
-                f"paper.width must be more than {3 + 6 * self.frequencies} for {self.frequencies} frequencies, "
-                f"got {self.width}"
+                f"paper.width must be more than {encoded} with these frequencies, got {self.width}"
             )
         if self.fine % self.rounds:
             raise ViewFusionError(

@@ -164,8 +164,8 @@ class Training:
         if wrong:
             self.optimiser.zero_grad(set_to_none=True)
             raise ViewFusionError(
-                f"training stopped at step {self.done} of {self.recipe.steps}, {', '.join(wrong)} not finite; "
-                "try another seed or a lower learning rate"
+                f"training stopped at step {self.done} of {self.recipe.steps}, as {', '.join(wrong)} became "
+                "infinite or no number; try another seed or a lower learning rate"
             )
         return losses
 
