@@ -284,7 +284,7 @@ def plan(
 def export(
     run_folder: Annotated[Path, typer.Argument(help="A finished run, such as out/chair.")],
     to: Annotated[
-        str, typer.Option(help="nerfstudio, instant-ngp, colmap, syncdreamer, viewfusion, gif or mp4.")
+        str, typer.Option(help="nerfstudio, colmap, instant-ngp, syncdreamer, viewfusion, gif or mp4.")
     ],
     out: Annotated[
         Path | None, typer.Option(help="File or folder to make.  [default: in RUN_FOLDER/exports]")

@@ -97,7 +97,7 @@ def read_posed_views(
     if side is not None and side < 16:
         raise ViewFusionError(f"pictures must keep 16 pixels a side or more, got {side}")
     found = _object(path, layout)
-    inputs = (found.input_index,) if found.input_index is not None else ()
+    inputs: tuple[int, ...] = () if found.input_index is None else (found.input_index,)
     run = (path / "cameras.json").is_file() and layout in ("auto", "run")
     if run:
         inputs = _given_to(path, len(found.pictures)) or inputs

@@ -44,8 +44,8 @@ class Format:
 
 FORMATS = {
     "nerfstudio": Format("nerfstudio", write_nerfstudio, takes_alphas=True),
-    "instant-ngp": Format("instant-ngp", write_instant_ngp, takes_alphas=True, needs_alphas=True),
     "colmap": Format("colmap", write_colmap, takes_alphas=True),
+    "instant-ngp": Format("instant-ngp", write_instant_ngp, takes_alphas=True, needs_alphas=True),
     "syncdreamer": Format("syncdreamer.png", write_syncdreamer),
     "viewfusion": Format("viewfusion", write_numbered),
     "gif": Format("turn.gif", play_gif, plays=True),

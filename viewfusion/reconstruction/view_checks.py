@@ -80,19 +80,17 @@ def check_masks(
         half_side: of the cube the object must lie in.
     """
     shares = masks.mean(axis=(1, 2))
-    if (shares < EMPTY).any():
-        raise refuse_views(np.flatnonzero(shares < EMPTY), names, "no object to be seen", "leave them out")
-    if (shares > FULL).any():
-        raise refuse_views(
-            np.flatnonzero(shares > FULL), names, "no background", "cut them out (`viewfusion preprocess`)"
-        )
+    if empty := _places(shares < EMPTY):
+        raise refuse_views(empty, names, "no object to be seen", "leave them out")
+    if full := _places(shares > FULL):
+        raise refuse_views(full, names, "no background", "cut them out (`viewfusion preprocess`)")
     _check_frame(masks, names)
     _check_cube(masks, cameras, matrix, half_side)
 
 
 def _check_frame(masks: np.ndarray, names: Sequence[str]) -> None:
     rows, columns = masks[:, [0, -1]].max(axis=2), masks[:, :, [0, -1]].max(axis=1)
-    cut = np.flatnonzero(np.concatenate([rows, columns], axis=1).max(axis=1) > 0.5)
+    cut = _places(np.concatenate([rows, columns], axis=1).max(axis=1) > 0.5)
     if len(cut) > MOST_CUT * len(masks):
         raise refuse_views(
             cut,
@@ -141,6 +139,10 @@ def refuse_views(places: Sequence[int], names: Sequence[str], what: str, remedy:
     return ViewFusionError(f"{_listing(places, names)}: {what}; {remedy}")
 
 
+def _places(wrong: np.ndarray) -> list[int]:
+    return [int(place) for place in np.flatnonzero(wrong)]
+
+
 def _listing(places: Sequence[int], names: Sequence[str], most: int = 6) -> str:
-    shown = ", ".join(names[place] for place in list(places)[:most])
+    shown = ", ".join(names[place] for place in places[:most])
     return shown + (f" and {len(places) - most} more" if len(places) > most else "")
