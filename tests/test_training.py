@@ -10,6 +10,7 @@ import torch
 from neus import ball_scene, small_recipe
 
 from viewfusion.errors import ViewFusionError
+from viewfusion.reconstruction.mlp_field import ColourNetwork
 from viewfusion.reconstruction.paper import PaperRecipe
 from viewfusion.reconstruction.training import Training, estimated_seconds, step_generator
 
@@ -50,6 +51,35 @@ def test_going_on_is_the_same_bit_for_bit(tmp_path):
     once_more.load(path)
     assert_same(whole, once_more)
     assert once_more.seconds == again.seconds > 0
+
+
+class Growing(PaperRecipe):
+    """One whose colours are a wider network's from step 3 on, with an optimiser of their own."""
+
+    def _wider(self, field):
+        with torch.random.fork_rng():
+            torch.manual_seed(7)
+            field.color_network = ColourNetwork(56, self.settings.features, 1, 1)
+        return field
+
+    def make_field(self, scene, done=0):
+        field = super().make_field(scene)
+        return self._wider(field) if done >= 3 else field
+
+    def after_step(self, field, optimiser, done):
+        return self.optimiser(self._wider(field)) if done == 3 else optimiser
+
+
+@pytest.mark.parametrize("stop", [2, 3, 5])
+def test_going_on_is_the_same_where_the_field_grows(tmp_path, stop):
+    scene, path = ball_scene(), tmp_path / "training.safetensors"
+    whole, part, again = (Training(Growing(small_recipe().settings), scene) for _ in range(3))
+    whole.run(6)
+    part.run(stop, checkpoint=path)
+    again.load(path)
+    again.run(6)
+    assert again.field.color_network.lin0.bias.shape == (56,)
+    assert_same(whole, again)
 
 
 def test_the_seed_decides_and_nothing_else_does():

@@ -1,7 +1,8 @@
 """Fitting a field to views: a recipe and a scene go in, a field that was trained step by step comes out.
 
 What a step does depends on the seed, its number and what the steps before it left, all of which a checkpoint
-holds: going on from one gives the same numbers, bit for bit on the same device, as never having stopped.
+holds: going on from one gives the same numbers as never having stopped, bit for bit on a CPU. (A device that
+adds up in any order is not even the same twice.)
 """
 
 from __future__ import annotations
