@@ -19,6 +19,9 @@ EMPTY, FULL = 0.0005, 0.98
 MOST_OUTSIDE = 0.02
 """Share of the object's pixels that may miss the cube: what is left of specks."""
 
+TOUCHING = 0.02
+"""Share of a side of the frame that the object covers: less is a wisp or a tip."""
+
 MOST_CUT = 0.25
 """Share of the views in which the object may reach the frame."""
 
@@ -89,8 +92,9 @@ def check_masks(
 
 
 def _check_frame(masks: np.ndarray, names: Sequence[str]) -> None:
-    rows, columns = masks[:, [0, -1]].max(axis=2), masks[:, :, [0, -1]].max(axis=1)
-    cut = _places(np.concatenate([rows, columns], axis=1).max(axis=1) > 0.5)
+    sides = (masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1])
+    touching = np.max([side.mean(axis=1) for side in sides], axis=0)
+    cut = _places(touching > TOUCHING)
     if len(cut) > MOST_CUT * len(masks):
         raise refuse_views(
             cut,
