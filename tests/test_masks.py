@@ -47,12 +47,13 @@ def test_an_edge_counts_for_the_part_it_covers(colour):
 
 
 def test_a_veil_and_specks_are_no_object():
-    """Noise of two levels about a background three below white, dust, and a mark in a corner."""
+    """Noise of two levels about a background three below white, dust, a wisp and a mark in a corner."""
     generator = np.random.default_rng(0)
     cover = coverage(disc(18))
     picture = over(cover, (0.3, 0.4, 0.2), 252 / 255) + generator.normal(0, 2 / 255, (SIDE, SIDE, 3))
     picture[5, 50] -= 0.08
     picture[50:52, 5:7] -= 0.06
+    picture[31, 48:] -= 0.03
     picture[-2:, :3] = 0.85
     picture = np.clip(picture, 0, 1)
     silhouette = mask_from_white(picture)

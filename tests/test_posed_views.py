@@ -126,6 +126,18 @@ def test_transforms_json_with_alpha(tmp_path):
     assert found.scene().scale == pytest.approx(4 / 1.5)
 
 
+def test_alphas_for_a_format(tmp_path):
+    found = read_posed_views(numbered(tmp_path / "a"))
+    assert found.alphas_for("nerfstudio") is None
+    complete = found.alphas_for("instant-ngp")
+    assert complete is not None
+    assert all(isinstance(alpha, np.ndarray) for alpha in complete)
+    some = PosedViews(found.views, (complete[0], *[None] * 11), (), found.names)
+    assert some.alphas_for("nerfstudio") is None
+    every = PosedViews(found.views, tuple(complete), (), found.names)
+    assert every.alphas_for("nerfstudio") is every.alphas
+
+
 def test_a_strip(tmp_path):
     views = ball(ring(16).views)
     export(views, "syncdreamer", tmp_path / "strip.png")

@@ -62,6 +62,12 @@ def test_views_must_surround_the_object():
         check_poses(at(0, 120, 240), 150)
 
 
+def test_a_camera_that_is_too_near_is_named():
+    check_poses([*at(0, 90, 180), Pose.from_degrees(270, 20, 0.91)], 150)
+    with pytest.raises(ViewFusionError, match=r"^view 3 is 0\.89 from the object, half of the views 1\.5"):
+        check_poses([*at(0, 90, 180), Pose.from_degrees(270, 20, 0.89)], 150)
+
+
 def test_rays_that_meet_the_cube():
     """A camera 1.5 before the origin sees the cube's front face, 0.9 away, up to a slope of 0.6 / 0.9."""
     camera = camera_to_world(Pose(0.0, 0.0, 1.5))

@@ -36,7 +36,7 @@ def export_run(
     with console.status("reading the views"):
         views = read_run(folder)
         if find_format(to).needs_alphas:
-            alphas = read_posed_views(folder, layout="run").complete_alphas()
+            alphas = read_posed_views(folder, layout="run").alphas_for(to)
     with console.status(f"writing {len(views)} views"):
         export(views, to, path, playback, alphas)
     say(console, f"{len(views)} views as {to} in {path}")

@@ -67,6 +67,14 @@ class PosedViews:
         images = [((view.image + 1) / 2).permute(1, 2, 0).numpy() for view in self.views]
         return list(cut_out(images, self.alphas, self.names)[1])
 
+    def alphas_for(self, to: str) -> Sequence[np.ndarray | None] | None:
+        """What ``viewfusion.outputs.export`` is given for the format ``to``: of all views, or None."""
+        from viewfusion.outputs import find_format
+
+        if find_format(to).needs_alphas:
+            return self.complete_alphas()
+        return self.alphas if all(alpha is not None for alpha in self.alphas) else None
+
 
 def read_posed_views(
     path: str | Path,

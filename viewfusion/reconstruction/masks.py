@@ -29,8 +29,9 @@ FAINTEST = 6 / 255
 VEILED = 0.01
 """Share of the frame's pixels that are neither the background's colour nor those of an object."""
 
-FAINT_SHARE = 0.2
-"""Under a veil, of how dark the object is: pieces that are nowhere so dark are specks if they are small."""
+WISP_SHARE, FAINT_SHARE = 0.06, 0.2
+"""Under a veil, of how dark the object is: pixels less dark are background, wisps that hang on the object
+among them; pieces that are nowhere so dark are specks if they are small."""
 
 SMALLEST_PIECE, SMALLEST_FAINT, SMALLEST_AT_FRAME = 0.005, 0.05, 0.25
 """Shares of the largest piece. Smaller ones are specks; under a veil larger ones too if they are faint, or
@@ -115,7 +116,11 @@ def mask_from_white(image: np.ndarray) -> Silhouette | None:
     solid = ~_background(below <= weakest, below, max(WHITE, noise))
     if not solid.any():
         return Silhouette(np.zeros(solid.shape, np.float32), background.astype(np.float32))
-    faint = FAINT_SHARE * float(np.median(below[solid])) if veiled else 0.0
+    faint = 0.0
+    if veiled:
+        darkness = float(np.median(below[solid]))
+        faint, weakest = FAINT_SHARE * darkness, max(weakest, WISP_SHARE * darkness)
+        solid = ~_background(below <= weakest, below, max(WHITE, noise))
     solid = _without_specks(solid, below, faint, veiled)
     return Silhouette(_softened(solid, below, faint), background.astype(np.float32))
 

@@ -13,22 +13,34 @@ from viewfusion.geometry import Pose
 
 FEWEST_VIEWS = 4
 
+NEAREST = 0.6
+"""Of the median distance: then it is 0.9 in scene units, and the cube's faces are 0.6 from the middle."""
+
 EMPTY, FULL = 0.0005, 0.98
 """Shares of a picture: less object than the one is none, more than the other is no background."""
 
 MOST_OUTSIDE = 0.02
 """Share of the object's pixels that may miss the cube: what is left of specks."""
 
+TOUCHING = 0.02
+"""Share of a side of the frame that the object covers: less is a wisp or a tip."""
+
 MOST_CUT = 0.25
 """Share of the views in which the object may reach the frame."""
 
 
 def check_poses(poses: Sequence[Pose], largest_gap_deg: float) -> None:
-    """Refuse views that are too few or do not surround the object."""
+    """Refuse views that are too few, too near or do not surround the object."""
     if len(poses) < FEWEST_VIEWS:
         raise ViewFusionError(
             f"wanted {FEWEST_VIEWS} views or more, got {len(poses)}; make more, "
             "`viewfusion generate-360 PHOTO` makes 36"
+        )
+    radii = np.array([pose.radius for pose in poses])
+    if radii.min() < NEAREST * np.median(radii):
+        raise ViewFusionError(
+            f"view {int(radii.argmin())} is {radii.min():.3g} from the object, half of the views "
+            f"{np.median(radii):.3g} and farther; wanted {NEAREST:g} of that at least, leave it out"
         )
     start, gap = largest_gap(poses)
     if math.degrees(gap) > largest_gap_deg:
@@ -89,8 +101,9 @@ def check_masks(
 
 
 def _check_frame(masks: np.ndarray, names: Sequence[str]) -> None:
-    rows, columns = masks[:, [0, -1]].max(axis=2), masks[:, :, [0, -1]].max(axis=1)
-    cut = _places(np.concatenate([rows, columns], axis=1).max(axis=1) > 0.5)
+    sides = (masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1])
+    touching = np.max([side.mean(axis=1) for side in sides], axis=0)
+    cut = _places(touching > TOUCHING)
     if len(cut) > MOST_CUT * len(masks):
         raise refuse_views(
             cut,
