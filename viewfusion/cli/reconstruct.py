@@ -176,9 +176,9 @@ def told(record: dict[str, Any]) -> str:
 def mesh_folders(inputs: Iterable[Path], out: Path | None, export: str | None = None) -> dict[Path, Path]:
     """Input -> the folder that is made of it.
 
-    A single input's is ``out`` itself, several have one each below it. Where nothing is said, it is ``mesh`` in
-    the folder of a run, and out/NAME-mesh of anything else, whose folder is not ours to write to; exports go
-    to ``exports`` in the folder of a run, as those of the command ``export`` do, or to out/NAME-FORMAT.
+    A single input's is ``out`` itself, several have one each below it. Where nothing is said, it is ``mesh``
+    in the folder of a run, and out/NAME-mesh of anything else, whose folder is not ours to write to; exports
+    go to ``exports`` in the folder of a run, as those of the command ``export`` do, or to out/NAME-FORMAT.
 
     Raises:
         ViewFusionError: two inputs would have one folder.
@@ -204,7 +204,7 @@ def mesh_folders(inputs: Iterable[Path], out: Path | None, export: str | None = 
 
 
 def split_inputs(arguments: Iterable[str]) -> tuple[list[Path], list[str]]:
-    """Inputs, each once and in order, and ``key=value`` settings; what exists and has a "=" in it is an input.
+    """Inputs, each once and in order, and ``key=value`` settings; what exists with a "=" in it is an input.
 
     Raises:
         ViewFusionError: no input, or a pattern that fits nothing.
