@@ -67,7 +67,10 @@ class SdfNetwork(nn.Module):
             layer.set(*self._start(index, widths[index], width_out, encoded, radius))
             setattr(self, f"lin{index}", layer)
 
-    def _start(self, index: int, width_in: int, width_out: int, encoded: int, radius: float):
+    def _start(
+        self, index: int, width_in: int, width_out: int, encoded: int, radius: float
+    ) -> tuple[Tensor, float]:
+        """(width_out, width_in) weight, and bias, of a layer."""
         if index == self.layers:
             return torch.randn(width_out, width_in) * 1e-4 + math.sqrt(math.pi / width_in), -radius
         weight = torch.randn(width_out, width_in) * math.sqrt(2 / width_out)
@@ -91,7 +94,11 @@ class SdfNetwork(nn.Module):
 
 
 class ColourNetwork(nn.Module):
-    """Points, reflected directions, normals and features to colours."""
+    """Points, mirrored directions, normals and features to colours.
+
+    The way to the camera is mirrored at the normal, as it is for a highlight (Ref-NeRF, arXiv 2112.03907,
+    equation 4).
+    """
 
     def __init__(self, width: int = 256, features: int = 256, layers: int = 4, frequencies: int = 4) -> None:
         super().__init__()

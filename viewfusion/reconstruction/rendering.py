@@ -15,9 +15,7 @@ from torch import Tensor
 
 from .fields import Field, Surface
 from .rays import Rays, pixel_rays
-
-HALF_SIDE = 0.6
-"""The object lies in the cube ``|x| <= HALF_SIDE``; outside there is nothing."""
+from .scene import HALF_SIDE
 
 _TINY = 1e-5
 
@@ -142,7 +140,7 @@ def render_view(
     camera: Tensor,
     intrinsics: Tensor,
     size: tuple[int, int],
-    rays_at_once: int = 4096,
+    rays_at_once: int = 1024,
 ) -> dict[str, Tensor]:
     """A whole picture, without gradients: "rgb", "mask", "normals" and "depth", (C, H, W) each on the CPU.
 
