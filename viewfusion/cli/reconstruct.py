@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -110,7 +111,7 @@ def reconstruct(inputs: Sequence[Path], cameras: Cameras, options: Options) -> N
     failures = Failures("inputs", len(folders), partial(say, console))
     work = Meshes(console, options) if options.export is None else None
     for path, folder in folders.items():
-        with failures.counted():
+        with failures.counted(), _named(path):
             with console.status("reading the views"):
                 views = cameras.read(path)
             for note in views.notes:
@@ -235,6 +236,17 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):  # too long, or with a null byte
         return False
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of the block say which input they are about."""
+    try:
+        yield
+    except ViewFusionError as error:
+        if str(path) in str(error):
+            raise
+        raise ViewFusionError(f"{path}: {error}") from error
 
 
 def _export(console: Console, path: Path, views: PosedViews, folder: Path, to: str) -> None:
