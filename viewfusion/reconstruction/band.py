@@ -13,7 +13,6 @@ from .grid_field import GridField, density
 from .rays import Rays
 from .rendering import Rendered, section_weights
 
-
 NO_FOG = -15.0
 
 
@@ -60,14 +59,21 @@ def band_samples(
 
 
 def _resample(
-    edges: Tensor, sdf: Tensor, inverse_deviation: Tensor, count: int, generator: torch.Generator | None, floor: Tensor
+    edges: Tensor,
+    sdf: Tensor,
+    inverse_deviation: Tensor,
+    count: int,
+    generator: torch.Generator | None,
+    floor: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """(R, count) positions spread as the weights of the sections are, a few wherever a surface is near."""
     weights = section_weights(opacities(sdf, inverse_deviation))
     lengths = edges.diff(dim=-1)
     middle = 0.5 * (sdf[:, 1:] + sdf[:, :-1])
     closeness = torch.exp(-((middle / (2 * floor + 2 / inverse_deviation)) ** 2))
-    weights = weights + 0.1 * closeness * lengths / (lengths * closeness).sum(-1, keepdim=True).clamp(min=1e-9)
+    weights = weights + 0.1 * closeness * lengths / (lengths * closeness).sum(-1, keepdim=True).clamp(
+        min=1e-9
+    )
     weights = weights + 1e-3 * lengths / lengths.sum(-1, keepdim=True).clamp(min=1e-9)
     return _spread_by(weights, edges, count, generator), sdf
 
@@ -108,7 +114,24 @@ def fog_opacities(raw: Tensor, edges: Tensor) -> Tensor:
     return -torch.expm1(-0.5 * (fog[:, 1:] + fog[:, :-1]) * edges.diff(dim=-1))
 
 
-def render_band(field: GridField, rays: Rays, z_vals: Tensor, background: float = 1.0, normals: bool = False) -> Rendered:
+def samples(
+    field: GridField, rays: Rays, probes: int, count: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """(R, count) ascending positions where the field, fog or surface, stops rays."""
+    sampler = fog_samples if field.fog else band_samples
+    return sampler(field, rays, probes, count, generator)
+
+
+def stops(field: GridField, numbers: Tensor, z_vals: Tensor) -> Tensor:
+    """(R, S-1) how much each section stops, of the field's numbers (R, S) at its ends ``z_vals`` (R, S)."""
+    if field.fog:
+        return fog_opacities(numbers, z_vals)
+    return opacities(numbers, field.inverse_deviation())
+
+
+def render_band(
+    field: GridField, rays: Rays, z_vals: Tensor, background: float = 1.0, normals: bool = False
+) -> Rendered:
     """What the field shows along R rays cut at ``z_vals`` (R, S) into S - 1 sections.
 
     Args:
@@ -125,11 +148,7 @@ def render_band(field: GridField, rays: Rays, z_vals: Tensor, background: float 
         sdf, colours = surface.sdf, surface.colours
     else:
         sdf, colours = field.values(points)
-    if field.fog:
-        stopped = fog_opacities(sdf.view(count), z_vals)
-    else:
-        stopped = opacities(sdf.view(count), field.inverse_deviation())
-    weights = section_weights(stopped)
+    weights = section_weights(stops(field, sdf.view(count), z_vals))
     mask = weights.sum(-1, keepdim=True)
 
     def over(values: Tensor) -> Tensor:  # each sample has half of both sections beside it

@@ -1,65 +1,117 @@
-"""From fog to a surface: a field of fog goes in and is a signed distance afterwards.
+"""From what views see to what is solid: a field goes in, and is a closed signed distance afterwards.
 
-Fog says how far each view sees. What several views see through is empty, and all else is inside: so what lies
-behind the surface is solid, of which fog knows nothing.
+A field says how far each view sees. What several views see through is empty, a little behind what they see is
+solid, and what no view sees is closed (:mod:`.closing`). Fog becomes a surface so; a surface is closed anew
+where it was closed by what a coarser lattice knew.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from .band import fog_opacities, fog_samples
+from .band import samples, stops
 from .closing import close_unseen
-from .grid_field import GridField
+from .grid_field import GridField, from_surface, resample
+from .hull import Lattice
 from .rays import pixel_rays
-
-SHELL = 2.0
-"""How deep behind a surface that is seen the object is known to be solid, in cells."""
 
 _ACROSS = 96  # pixels of the pictures of depth
 
 
-def settle(field: GridField, seen_by: int, pressure: float) -> None:
-    """Make a field of fog a signed distance on the same lattice, with the fog's colours.
+@dataclass(frozen=True)
+class Limits:
+    """What counts as seen.
 
     Args:
-        field: has the buffers ``views``, ``intrinsics`` and ``hull`` of its recipe.
         seen_by: how many views must see through a place that is empty.
+        shell: how deep behind a surface that is seen the object is solid, in cells.
         pressure: curvature up to which surfaces that no view sees bulge, in 1 / scene units.
     """
-    lattice = field.lattice()
-    cell = lattice.spacing
-    field.refresh()
-    depths, matrix = _depths(field)
+
+    seen_by: int
+    shell: float
+    pressure: float
+
+
+def settle(
+    field: GridField, lattice: Lattice, hull: Tensor, views: Tensor, intrinsics: Tensor, limits: Limits
+) -> None:
+    """Make the field a signed distance on ``lattice``, closed where no view sees; colours stay.
+
+    Args:
+        field: fog, or a distance already.
+        lattice: over the same box.
+        hull: (I, J, K) distances to the visual hull on it.
+        views: (V, 4, 4) cameras, OpenGL camera-to-world.
+        intrinsics: (3, 3) in pixels of pictures as wide as twice its centre.
+        limits: of what counts as seen.
+    """
+    old, cell = field.lattice(), lattice.spacing
+    depths, matrix = _depths(field, views, intrinsics)
     points = torch.from_numpy(lattice.points()).to(depths)
-    beyond = _seen_through(points, depths, field.views, matrix, seen_by).view(lattice.shape)
-    outside = beyond.clamp(-2 * cell, 2 * cell).maximum(field.hull)
-    unseen = (beyond < -SHELL * cell) & (outside < 0)
-    closed = close_unseen((outside < 0) & ~unseen, unseen, pressure * cell)
-    distances = torch.where(unseen, outside.maximum((0.5 - closed) * 2 * cell), outside)
-    colours = torch.full((points.shape[0], 3), 0.5, device=points.device)
-    colours[field.band_points] = field.colours[:-1].detach()
-    everywhere = torch.ones_like(distances, dtype=torch.bool)
-    field.lay(lattice, distances, everywhere, colours.view(*lattice.shape, 3))
+    beyond = _seen_through(points, depths, views, matrix, limits.seen_by).view(lattice.shape)
+    if field.fog:
+        colours = torch.full((field.everywhere.numel(), 3), 0.5, device=points.device)
+        colours[field.band_points] = field.colours[:-1].detach()
+        colours = colours.view(*old.shape, 3)
+        outside = beyond.clamp(-2 * cell, 2 * cell)
+    else:
+        distances, colours = from_surface(field)
+        outside = resample(distances[..., None], old, lattice)[..., 0]
+    outside = outside.maximum(hull)
+    solid = _behind_seen((outside < 0) & (beyond > -cell), outside, limits.shell)
+    unseen = (beyond < 0) & (hull < 0) & ~solid
+    closed = close_unseen((outside < 0) & ~unseen, unseen, limits.pressure * cell)
+    settled = torch.where(unseen, hull.maximum((0.5 - closed) * 2 * cell), outside)
+    everywhere = torch.ones_like(unseen)
+    field.lay(lattice, settled, everywhere, resample(colours, old, lattice))
 
 
-def _depths(field: GridField) -> tuple[Tensor, Tensor]:
+def _behind_seen(seen: Tensor, outside: Tensor, shell: float) -> Tensor:
+    """(I, J, K) bool: seen places and what lies up to ``shell`` cells straight behind them.
+
+    Behind means against the normal: what lies below the edge of a wall is not behind the wall, though views that
+    look down past the edge see hardly farther than it.
+
+    Args:
+        seen: (I, J, K) bool, places on the surface.
+        outside: (I, J, K) distances, whose slope is the normal.
+    """
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+    surface = seen.cpu().numpy()
+    if not surface.any():
+        return seen
+    steps, source = distance_transform_edt(~surface, return_indices=True)
+    near = np.nonzero((steps > 0) & (steps <= shell))
+    normals = np.stack(np.gradient(gaussian_filter(outside.cpu().numpy(), 1.0)), -1)
+    origin = source[:, *near]
+    normal = normals[*origin]
+    depth = ((origin - np.stack(near)).T * normal).sum(-1)
+    length = np.linalg.norm(normal, axis=-1) * steps[near]
+    surface[near] = depth > 0.6 * length
+    return torch.from_numpy(surface).to(seen.device)
+
+
+def _depths(field: GridField, views: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
     """(V, H, W) how far along its ray each pixel sees, and the (3, 3) intrinsics of these pictures."""
-    scale = _ACROSS / (2 * float(field.intrinsics[0, 2]))
-    matrix = field.intrinsics.clone()
+    scale = _ACROSS / (2 * float(intrinsics[0, 2]))
+    matrix = intrinsics.clone()
     matrix[:2] *= scale
     height = round(2 * float(matrix[1, 2]))
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(_ACROSS) + 0.5, indexing="ij")
     x, y = x.reshape(-1).to(matrix.device), y.reshape(-1).to(matrix.device)
     depths = []
-    for view in range(len(field.views)):
-        rays = pixel_rays(field.views, matrix, torch.full_like(x, view, dtype=torch.long), x, y)
+    for view in range(len(views)):
+        rays = pixel_rays(views, matrix, torch.full_like(x, view, dtype=torch.long), x, y)
         with torch.no_grad():
-            z_vals = fog_samples(field, rays, 64, 40)
-            raw = field.sdf(rays.points(z_vals).reshape(-1, 3)).view(z_vals.shape)
-            through = torch.cumprod(1 - fog_opacities(raw, z_vals), -1)
-            stopped = through < 0.5
+            z_vals = samples(field, rays, 64, 32)
+            numbers = field.sdf(rays.points(z_vals).reshape(-1, 3)).view(z_vals.shape)
+            stopped = torch.cumprod(1 - stops(field, numbers, z_vals), -1) < 0.5
             first = stopped.float().argmax(-1, keepdim=True)
             depth = torch.where(stopped.any(-1, keepdim=True), z_vals.gather(1, first), torch.inf)
         depths.append(depth.view(height, _ACROSS))
@@ -77,5 +129,3 @@ def _seen_through(points: Tensor, depths: Tensor, views: Tensor, matrix: Tensor,
         here = depth[y, x] - local.norm(dim=-1)
         beyond = torch.cat([beyond, here[None]]).topk(seen_by, dim=0).values
     return beyond[-1]
-
-

@@ -1,252 +1,243 @@
-"""The recipe of the presets ``cpu`` and ``balanced``: a scene goes in, a :class:`GridField` that is learned comes out.
+"""The recipe of the presets ``cpu`` and ``balanced``: its settings go in, what training does with them comes out.
 
-It starts from the visual hull and goes from a coarse lattice to a fine one. Rays are those through the object and
-a rim about it; what no mask allows is never looked at.
+Within the visual hull a coarse lattice of fog learns what views see through; what is left, closed where no view
+sees, is the start of a signed distance, which is learned in a band about its zero on ever finer lattices. Rays are
+those through the object and a rim about it; what no mask allows is never looked at.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .band import NO_FOG, band_samples, fog_samples, render_band
-from .depth_hull import settle
+from .band import NO_FOG, render_band, samples
+from .corrections import ViewCorrections
+from .depth_hull import Limits, settle
+from .fields import Field
 from .grid_field import GridField, resample
 from .hull import Lattice, hull_bounds, hull_distance, lattice_over, mask_distance
 from .rays import Rays, pixel_rays
 from .rendering import Rendered
-
-if TYPE_CHECKING:
-    from .fields import Field
-    from .scene import Scene
-
+from .scene import Scene
+from .settings import GridSettings
 
 FOG = -3.0
+"""Raw fog at the start: about 2.4 a unit, so that the far side of an object is seen dimly."""
+
+_WARM_UP = 20  # steps after the band was laid until rates are whole: moments of the optimiser begin anew
+_HULL_MARGIN = 3  # coarse cells about the hull where the surface may be
 
 
-@dataclass(frozen=True)
+class SceneField(GridField):
+    """A grid with what it must know of its scene: the hull, the cameras and how they are corrected."""
+
+    hull: Tensor
+    views: Tensor
+    intrinsics: Tensor
+    coarse: Tensor
+    corrections: ViewCorrections
+
+    def know(self, hull: Tensor, scene: Scene, settings: GridSettings) -> None:
+        """Take the hull (I, J, K) on the lattice as it is now, and the scene's cameras."""
+        self.register_buffer("hull", hull)
+        self.register_buffer("coarse", self.spacing.clone())
+        self.register_buffer("views", scene.cameras.float())
+        self.register_buffer("trained", torch.tensor(scene.trained))
+        self.register_buffer("intrinsics", scene.intrinsics.float())
+        self.corrections = ViewCorrections(
+            len(scene.images), scene.input_index, settings.refine_poses, settings.refine_exposure
+        )
+
+    def finer(self, resolution: int) -> Lattice:
+        """A lattice over the box of the hull."""
+        lower = self.lower.cpu().double().numpy()
+        sides = torch.tensor(self.hull.shape, dtype=torch.float64) - 1
+        return lattice_over(lower, lower + float(self.coarse) * sides.numpy(), resolution)
+
+    def hull_on(self, lattice: Lattice) -> Tensor:
+        """(I, J, K) distances to the hull on another lattice over its box."""
+        first = Lattice(lattice.lower, float(self.coarse), tuple(self.hull.shape))  # type: ignore[arg-type]
+        return resample(self.hull[..., None], first, lattice)[..., 0]
+
+
 class GridRecipe:
-    """How a grid is fitted.
+    """See :class:`.training.Recipe`."""
 
-    Args:
-        steps: how many.
-        rays: of a step.
-        probes: places of a ray that are looked up to find the surface.
-        samples: places of a ray that are rendered.
-        resolutions: cells along the longest side of the object, one stage after the other.
-        starts: when each stage begins, as a share of the steps.
-        relays: how often in a stage the band is laid anew.
-        band: half the width of the band, in cells.
-        rim: how far beyond the mask pixels are looked at, in pixels of a 256-pixel view.
-        tolerance: share of views whose masks may err at a point.
-        sharpness: inverse deviation at the start and at the end of its growth.
-        sharpened: when it has grown, as a share of the steps.
-        distance_rate: learning rate of distances, as a share of a cell.
-        colour_rate: of colours.
-        last_rate: by what rates are multiplied in the end.
-        mask: weight of the loss of the mask.
-        eikonal: of slopes that are not 1.
-        smoothness: of curvature.
-        regularised: points of the band whose slope and curvature are looked at in a step.
-    """
+    def __init__(self, settings: GridSettings) -> None:
+        self.settings = settings
+        self.steps = settings.steps
+        self._pixels: tuple[Scene, RimPixels] | None = None
 
-    steps: int = 6000
-    rays: int = 1024
-    probes: int = 64
-    samples: int = 16
-    resolutions: tuple[int, ...] = (64, 112, 176)
-    starts: tuple[float, ...] = (0.25, 0.45, 0.65)
-    fog_rate: float = 0.1
-    fog_samples: int = 40
-    fog_smoothness: float = 1e-3
-    seen_by: int = 6
-    pressure: float = 1.0
-    relays: int = 4
-    band: float = 5.0
-    rim: float = 4.0
-    tolerance: float = 0.0
-    sharpness: tuple[float, float] = (60.0, 500.0)
-    sharpened: float = 0.8
-    distance_rate: float = 0.05
-    colour_rate: float = 0.02
-    last_rate: float = 0.05
-    mask: float = 0.5
-    eikonal: float = 0.05
-    smoothness: float = 0.02
-    regularised: int = 24576
-    _kept: dict = field(default_factory=dict, repr=False, compare=False)
+    def described(self) -> dict[str, object]:
+        return {"recipe": "grid", **asdict(self.settings)}
 
-    def make_field(self, scene: Scene, done: int = 0) -> GridField:
-        lower, upper = hull_bounds(scene, self.tolerance)
-        lattice = lattice_over(lower, upper, self.resolutions[0])
-        hull = torch.from_numpy(hull_distance(scene, lattice.points(), self.tolerance)).view(lattice.shape)
+    def make_field(self, scene: Scene, done: int = 0) -> SceneField:
+        known = self.settings
+        lower, upper = hull_bounds(scene, known.tolerance)
+        lattice = lattice_over(lower, upper, known.resolutions[0])
+        hull = torch.from_numpy(hull_distance(scene, lattice.points(), known.tolerance)).view(lattice.shape)
         within = hull < 1.5 * lattice.spacing
-        raw = torch.where(within, FOG, 2 * NO_FOG)
-        made = GridField(lattice, raw, within, 0.5, fog=True)
-        made.register_buffer("hull", hull)
-        made.register_buffer("hull_spacing", made.spacing.clone())
-        made.register_buffer("views", torch.as_tensor(scene.cameras[list(scene.trained)]).float())
-        made.register_buffer("intrinsics", torch.as_tensor(scene.intrinsics).float())
+        made = SceneField(lattice, torch.where(within, FOG, 2 * NO_FOG), within, fog=True)
+        made.know(hull, scene, known)
+        stages = [n for n, start in zip(known.resolutions, self._starts(), strict=True) if start <= done]
+        if stages:
+            finer = made.finer(stages[-1])
+            distances = made.hull_on(finer)
+            made.lay(finer, distances, distances.abs() < known.band * finer.spacing, 0.5)
         made.sharpness.fill_(self._sharpness(done))
         return made
 
     def optimiser(self, field: Field) -> torch.optim.Optimizer:
-        assert isinstance(field, GridField)
-        distance_rate = self.fog_rate if field.fog else self.distance_rate * float(field.spacing)
+        known = self.settings
+        assert isinstance(field, SceneField)
+        rate = known.fog_rate if field.fog else known.distance_rate * float(field.spacing)
+        corrections = [each for each in field.corrections.parameters() if each.requires_grad]
         groups = [
-            {"params": [field.distances], "lr": distance_rate},
-            {"params": [field.colours], "lr": self.colour_rate},
+            {"params": [field.distances], "lr": rate},
+            {"params": [field.colours], "lr": known.colour_rate},
         ]
+        if corrections:
+            groups.append({"params": corrections, "lr": known.correction_rate})
         return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-12, fused=True)
 
     def rate(self, step: int) -> float:
-        start = max(s for s in (0, *self._stage_steps()) if s <= step)
-        warm = min(1.0, (step - start + 1) / 20)
-        return warm * self.last_rate ** (step / self.steps)
+        laid = max(at for at in (0, *self._relays()) if at <= step)
+        return min(1.0, (step - laid + 1) / _WARM_UP) * self.settings.last_rate ** (step / self.steps)
 
-    def _stage_steps(self) -> list[int]:
-        return [round(share * self.steps) for share in self.starts]
-
-    def _sharpness(self, step: int) -> float:
-        low, high = self.sharpness
-        return low * (high / low) ** min(1.0, max(0.0, step / self.steps - self.starts[0]) / (self.sharpened - self.starts[0]))
-
-    def _relay_steps(self) -> dict[int, int]:
-        """The steps before which the band is laid anew, with the resolution it has from there."""
-        stages = [*self._stage_steps(), self.steps]
-        return {
-            stages[i] + round(part * (stages[i + 1] - stages[i]) / self.relays): resolution
-            for i, resolution in enumerate(self.resolutions)
-            for part in range(self.relays)
+    def losses(
+        self, field: Field, scene: Scene, step: int, generator: torch.Generator
+    ) -> Iterator[dict[str, Tensor]]:
+        known = self.settings
+        assert isinstance(field, SceneField)
+        pixels = self._pixels_of(scene).draw(field, known.rays, generator)
+        count = known.fog_samples if field.fog else known.samples
+        z_vals = samples(field, pixels.rays, known.probes, count, generator)
+        rendered = render_band(field, pixels.rays, z_vals)
+        rgb = field.corrections.tone(rendered.rgb, rendered.mask, pixels.views)
+        # Square near 0 and straight beyond: a view that errs pulls, but not by how much it errs.
+        error = ((rgb - pixels.colours).square().sum(-1) + known.colour_scale**2).sqrt()
+        terms = {
+            "colour": (error * pixels.weights).mean(),
+            "mask": ((rendered.mask[:, 0] - pixels.masks).square() * pixels.weights).mean(),
         }
+        total = terms["colour"] + known.mask_weight * terms["mask"]
+        slope, curvature = self._shape(field, generator)
+        if field.fog:
+            total = total + known.fog_smoothness_weight * curvature * field.spacing**2
+        else:
+            terms |= {"eikonal": slope, "smoothness": curvature}
+            total = total + known.eikonal_weight * slope + known.smoothness_weight * curvature
+        if known.refine_poses or known.refine_exposure:
+            terms["corrections"] = field.corrections.cost()
+            total = total + known.correction_weight * terms["corrections"]
+        yield {"total": total, **terms}
 
-    def before_step(self, field: Field, optimiser: torch.optim.Optimizer, step: int) -> torch.optim.Optimizer:
-        assert isinstance(field, GridField)
-        field.sharpness.fill_(self._sharpness(step))
-        resolution = self._relay_steps().get(step)
+    def after_step(self, field: Field, optimiser: torch.optim.Optimizer, done: int) -> torch.optim.Optimizer:
+        known = self.settings
+        assert isinstance(field, SceneField)
+        field.refresh()
+        field.sharpness.fill_(self._sharpness(done))
+        resolution = self._relays().get(done)
         if resolution is None:
             return optimiser
-        if field.fog:
-            settle(field, self.seen_by, self.pressure)
-        field.relay(resolution, self.band, lambda lattice: _allowed(field, lattice))
-        return self.optimiser(field)
+        lattice = field.finer(resolution)
+        hull = field.hull_on(lattice)
+        if done in self._starts()[:2]:  # after fog, and once more when edges are known better
+            limits = Limits(known.seen_by, known.shell, known.pressure)
+            with torch.no_grad():
+                cameras = field.corrections.cameras(field.views)[field.trained]
+            settle(field, lattice, hull, cameras, field.intrinsics, limits)
+        field.relay(lattice, known.band, hull < _HULL_MARGIN * field.coarse)
+        return self._carried(optimiser, self.optimiser(field))
 
-    def losses(self, field: Field, scene: Scene, step: int, generator: torch.Generator) -> Iterator[dict[str, Tensor]]:
-        assert isinstance(field, GridField)
-        if step % 4 == 0:  # where to look need not be the latest
-            field.refresh()
-        pixels = self._pixels(scene)
-        chosen = pixels.draw(self.rays, generator)
-        if field.fog:
-            z_vals = fog_samples(field, chosen.rays, self.probes, self.fog_samples, generator)
-        else:
-            z_vals = band_samples(field, chosen.rays, self.probes, self.samples, generator)
-        rendered = render_band(field, chosen.rays, z_vals)
-        colour = torch.sqrt((rendered.rgb - chosen.colours).square().sum(-1) + 1e-4)
-        colour = (colour * chosen.weights).mean()
-        mask = ((rendered.mask[:, 0] - chosen.masks).square() * chosen.weights).mean()
-        eikonal, smoothness = self._shape(field, generator)
-        if field.fog:
-            total = colour + self.mask * mask + self.fog_smoothness * smoothness * field.spacing**2
-        else:
-            total = colour + self.mask * mask + self.eikonal * eikonal + self.smoothness * smoothness
-        yield {"total": total, "colour": colour, "mask": mask, "eikonal": eikonal, "smoothness": smoothness}
-
-    def _shape(self, field: GridField, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """How far some points of the band are from slope 1, and how curved the distance is there."""
-        rows, around = self._neighbours(field)
-        some = torch.randint(len(rows), (min(self.regularised, len(rows)),), generator=generator).to(rows.device)
-        here = _take(field.distances, rows.index_select(0, some))
-        beside = _take(field.distances, around.index_select(0, some))
-        slopes = (beside[:, 1::2] - beside[:, ::2]) / (2 * field.spacing)
-        eikonal = ((slopes.square().sum(-1) + 1e-8).sqrt() - 1).square().mean()
-        curvature = ((beside.mean(-1) - here) / field.spacing).square().mean()
-        return eikonal, 36 * curvature
-
-    def _neighbours(self, field: GridField) -> tuple[Tensor, Tensor]:
-        if self._kept.get("laid") is not field.band_points:
-            self._kept.update(laid=field.band_points, neighbours=field.neighbours())
-        return self._kept["neighbours"]
-
-    def _pixels(self, scene: Scene) -> _Pixels:
-        if self._kept.get("scene") is not scene:
-            self._kept.update(scene=scene, pixels=_Pixels(scene, self.rim))
-        return self._kept["pixels"]
+    def _carried(self, old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """The new optimiser with the moments of what is as it was."""
+        for parameter, state in old.state.items():
+            if any(parameter is each for group in new.param_groups for each in group["params"]):
+                new.state[parameter] = state
+        return new
 
     def render(self, field: Field, rays: Rays) -> Rendered:
         assert isinstance(field, GridField)
+        count = self.settings.fog_samples if field.fog else self.settings.samples
         with torch.no_grad():
-            field.refresh()
-            if field.fog:
-                z_vals = fog_samples(field, rays, 2 * self.probes, 2 * self.fog_samples)
-            else:
-                z_vals = band_samples(field, rays, 2 * self.probes, 2 * self.samples)
+            z_vals = samples(field, rays, 2 * self.settings.probes, 2 * count)
             return render_band(field, rays, z_vals, normals=True)
 
     def trial(self) -> tuple[GridRecipe, float]:
-        return replace(self, rays=max(1, self.rays // 8)), 4.0
+        """The same: its steps are quick."""
+        return self, 1.0
+
+    def _shape(self, field: GridField, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """How far slopes are from 1 and how curved the field is, (), at some points of the band."""
+        rows, around = field.neighbours()
+        count = min(self.settings.regularised, len(rows))
+        some = torch.randint(max(1, len(rows)), (count,), generator=generator).to(rows.device)
+        here = field.at(rows.index_select(0, some))
+        beside = field.at(around.index_select(0, some))
+        slopes = (beside[:, 1::2] - beside[:, ::2]) / (2 * field.spacing)
+        eikonal = ((slopes.square().sum(-1) + 1e-8).sqrt() - 1).square()
+        curvature = (6 * (beside.mean(-1) - here) / field.spacing).square()
+        return eikonal.sum() / max(1, count), curvature.sum() / max(1, count)
+
+    def _starts(self) -> list[int]:
+        return [max(1, round(share * self.steps)) for share in self.settings.starts]
+
+    def _relays(self) -> dict[int, int]:
+        """After how many steps the band is laid anew, and the resolution it has from there."""
+        known, ends = self.settings, [*self._starts(), self.steps]
+        return {
+            begin + (end - begin) * part // known.relays: resolution
+            for begin, end, resolution in zip(ends, ends[1:], known.resolutions, strict=False)
+            for part in range(known.relays)
+        }
+
+    def _sharpness(self, done: int) -> float:
+        (low, high), begin = self.settings.sharpness, self.settings.starts[0]
+        share = (done / self.steps - begin) / (self.settings.sharpened - begin)
+        return low * (high / low) ** min(1.0, max(0.0, share))
+
+    def _pixels_of(self, scene: Scene) -> RimPixels:
+        if self._pixels is None or self._pixels[0] is not scene:
+            self._pixels = scene, RimPixels(scene, self.settings.rim)
+        return self._pixels[1]
 
 
-@dataclass(frozen=True, eq=False)
-class _Chosen:
-    rays: Rays
-    colours: Tensor
-    masks: Tensor
-    weights: Tensor
+class Drawn:
+    """Some pixels: R rays and what was seen along them, from which views."""
+
+    def __init__(self, rays: Rays, colours: Tensor, masks: Tensor, weights: Tensor, views: Tensor) -> None:
+        self.rays, self.colours, self.masks, self.weights, self.views = rays, colours, masks, weights, views
 
 
-class _Pixels:
-    """The pixels of the trained views on the object and a rim about it."""
+class RimPixels:
+    """The pixels of the trained views on the object and a rim about it.
+
+    Args:
+        scene: with its pictures.
+        rim: how far beyond the mask, in pixels of a view 256 wide.
+    """
 
     def __init__(self, scene: Scene, rim: float) -> None:
-        views, rows, columns = [], [], []
         reach = rim * scene.masks.shape[-1] / 256
+        near = torch.zeros_like(scene.masks, dtype=torch.bool)
         for view in scene.trained:
-            y, x = np.nonzero(mask_distance(np.asarray(scene.masks[view])) < reach)
-            views.append(np.full(len(y), view))
-            rows.append(y)
-            columns.append(x)
-        self.views, self.y, self.x = (torch.from_numpy(np.concatenate(part)) for part in (views, rows, columns))
-        self.cameras = torch.as_tensor(scene.cameras).float()
-        self.intrinsics = torch.as_tensor(scene.intrinsics).float()
-        self.colours = torch.as_tensor(scene.images)[self.views, :, self.y, self.x]
-        self.masks = torch.as_tensor(scene.masks)[self.views, self.y, self.x]
-        weights = torch.as_tensor(scene.weights).float()
-        self.weights = (weights / weights[list(scene.trained)].mean())[self.views]
+            near[view] = torch.from_numpy(mask_distance(scene.masks[view].numpy()) < reach)
+        self.views, self.y, self.x = near.nonzero().T
+        self.colours = scene.images.permute(0, 2, 3, 1)[self.views, self.y, self.x]
+        self.masks = scene.masks[self.views, self.y, self.x]
+        # Of mean 1, so that weights of losses mean the same whatever views are trusted.
+        self.weights = (scene.weights / scene.weights[list(scene.trained)].mean())[self.views]
 
-    def draw(self, count: int, generator: torch.Generator) -> _Chosen:
+    def draw(self, field: SceneField, count: int, generator: torch.Generator) -> Drawn:
+        """``count`` of them, on the field's device; rays are those of its cameras, as corrected by now."""
         rows = torch.randint(len(self.views), (count,), generator=generator)
-        rays = pixel_rays(self.cameras, self.intrinsics, self.views[rows], self.x[rows] + 0.5, self.y[rows] + 0.5)
-        return _Chosen(rays, self.colours[rows], self.masks[rows], self.weights[rows])
-
-
-def _take(table: Tensor, rows: Tensor) -> Tensor:
-    """(...) of the one column of ``table`` at ``rows``, with a quick way back."""
-    return _Take.apply(table, rows)
-
-
-class _Take(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, table: Tensor, rows: Tensor) -> Tensor:
-        ctx.save_for_backward(rows)
-        ctx.size = len(table)
-        return table[:, 0].index_select(0, rows.reshape(-1)).view(rows.shape)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor):  # type: ignore[override]
-        (rows,) = ctx.saved_tensors
-        out = gradient.new_zeros(ctx.size)
-        return out.index_add_(0, rows.reshape(-1), gradient.reshape(-1))[:, None], None
-
-
-def _allowed(field: GridField, lattice: Lattice) -> Tensor:
-    """(I, J, K) bool: points inside of the hull or near it."""
-    shape = field.hull.shape
-    old = Lattice(tuple(field.lower.tolist()), float(field.hull_spacing), tuple(shape))
-    return resample(field.hull[..., None], old, lattice)[..., 0] < 3 * field.hull_spacing
+        device = field.lower.device
+        views, x, y = (part[rows].to(device) for part in (self.views, self.x, self.y))
+        cameras = field.corrections.cameras(field.views)
+        rays = pixel_rays(cameras, field.intrinsics, views, x + 0.5, y + 0.5)
+        seen = (part[rows].to(device) for part in (self.colours, self.masks, self.weights))
+        return Drawn(rays, *seen, views)

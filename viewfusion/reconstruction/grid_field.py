@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from .fields import Field, Surface
-from .hull import Lattice, lattice_over
+from .hull import Lattice
 
+_BAND = ("everywhere", "cell_rows", "cell_corners", "band_points")
 _CORNERS = ((0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1))
 
 
@@ -43,6 +44,22 @@ class _Gather(torch.autograd.Function):
         return for_table, None, for_weights
 
 
+class _Take(torch.autograd.Function):
+    """The one column of a table at ``rows`` (...)."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.size = len(table)
+        return table[:, 0].index_select(0, rows.reshape(-1)).view(rows.shape)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (rows,) = ctx.saved_tensors
+        out = gradient.new_zeros(ctx.size)
+        return out.index_add_(0, rows.reshape(-1), gradient.reshape(-1))[:, None], None
+
+
 class GridField(Field):
     """Distances and colours at the points of a lattice, learned in a band.
 
@@ -61,6 +78,7 @@ class GridField(Field):
     cell_corners: Tensor
     band_points: Tensor
     sharpness: Tensor
+    fog: Tensor
 
     def __init__(
         self,
@@ -71,29 +89,29 @@ class GridField(Field):
         fog: bool = False,
     ) -> None:
         super().__init__()
-        self.register_buffer("lower", torch.tensor(lattice.lower, dtype=torch.float64).float())
-        self.register_buffer("spacing", torch.tensor(lattice.spacing, dtype=torch.float64).float())
+        self.register_buffer("lower", torch.tensor(lattice.lower))
+        self.register_buffer("spacing", torch.tensor(lattice.spacing))
         self.register_buffer("sharpness", torch.tensor(1.0))
-        for name in ("everywhere", "cell_rows", "cell_corners", "band_points"):
+        self.register_buffer("fog", torch.tensor(fog))
+        for name in _BAND:
             self.register_buffer(name, torch.zeros(0))
         self.distances = nn.Parameter(torch.zeros(0))
         self.colours = nn.Parameter(torch.zeros(0))
-        self.register_buffer("fog", torch.tensor(fog))
-        self.lay(lattice, distances.float(), near, colours, fog)
+        self.lay(lattice, distances, near, colours, fog)
 
     def lay(
         self, lattice: Lattice, distances: Tensor, near: Tensor, colours: Tensor | float, fog: bool = False
     ) -> None:
         """Begin anew with other numbers, perhaps on another lattice; arguments as on construction."""
-        device = self.lower.device
-        self.lower = torch.tensor(lattice.lower, dtype=torch.float64).float().to(device)
-        self.spacing = torch.tensor(lattice.spacing, dtype=torch.float64).float().to(device)
-        self.fog = torch.tensor(fog, device=device)
-        self._lay(distances, near)
+        self.lower.copy_(torch.tensor(lattice.lower))
+        self.spacing.fill_(lattice.spacing)
+        self.fog.fill_(fog)
+        self._around: tuple[Tensor, Tensor] | None = None
+        self._lay(distances.float(), near)
         if isinstance(colours, Tensor):
             rows = colours.reshape(-1, 3)[self.band_points].float()
         else:
-            rows = torch.full((len(self.band_points), 3), colours, device=device)
+            rows = torch.full((len(self.band_points), 3), colours, device=distances.device)
         self.colours = nn.Parameter(_with_empty(rows))
 
     def _lay(self, distances: Tensor, near: Tensor) -> None:
@@ -148,12 +166,14 @@ class GridField(Field):
         rows, weights, known, _, away = self._corners(points)
         return self._distance(rows, weights, known, away, points), _Gather.apply(self.colours, rows, weights)
 
-    def _distance(
-        self, rows: Tensor, weights: Tensor, known: Tensor, away: Tensor, points: Tensor
-    ) -> Tensor:
+    def _distance(self, rows: Tensor, weights: Tensor, known: Tensor, away: Tensor, points: Tensor) -> Tensor:
         near = _Gather.apply(self.distances, rows, weights)
         far = self.nearest(points)[:, None]
         return torch.where(known[:, None], near, far) + away[:, None]
+
+    def at(self, rows: Tensor) -> Tensor:
+        """(...) the numbers of the band's points ``rows`` (...)."""
+        return _Take.apply(self.distances, rows)
 
     def sdf(self, points: Tensor) -> Tensor:
         rows, weights, known, _, away = self._corners(points)
@@ -178,30 +198,30 @@ class GridField(Field):
     def inverse_deviation(self) -> Tensor:
         return self.sharpness
 
-    def relay(self, resolution: int, band: float, allowed: Any = None) -> None:
-        """Lay the band anew about where the surface is now, on a lattice of ``resolution`` cells a side.
+    def relay(self, lattice: Lattice, band: float, allowed: Tensor | None = None) -> None:
+        """Lay the band anew about where the surface is now, perhaps on another lattice over the same box.
 
         Distances become distances to the surface again; colours spread from it.
 
         Args:
-            resolution: cells along the longest side.
-            band: as on construction.
-            allowed: called with the lattice, answers (I, J, K) bool, which points may belong to the band.
+            lattice: from then on.
+            band: half its width, in cells.
+            allowed: (I, J, K) bool, the points that may belong to it; all without.
         """
         distances, colours = from_surface(self)
         old = self.lattice()
-        upper = np.array(old.lower) + old.spacing * (np.array(old.shape) - 1)
-        lattice = lattice_over(np.array(old.lower), upper, resolution)
         if lattice.shape != old.shape:
             distances = resample(distances[..., None], old, lattice)[..., 0]
             colours = resample(colours, old, lattice)
         near = distances.abs() < band * lattice.spacing
         if allowed is not None:
-            near &= allowed(lattice)
+            near &= allowed
         self.lay(lattice, distances, near, colours)
 
     def neighbours(self) -> tuple[Tensor, Tensor]:
         """(M,) rows of the band's points that have all six neighbours, and (M, 6) theirs, along x, y and z."""
+        if self._around is not None:
+            return self._around
         shape = self.everywhere.shape
         device = self.band_points.device
         count = len(self.band_points)
@@ -215,17 +235,43 @@ class GridField(Field):
         steps = (number.stride(0), number.stride(1), 1)
         around = torch.stack([number.view(-1)[here + sign * step] for step in steps for sign in (-1, 1)], 1)
         whole = (around < count).all(1).nonzero()[:, 0]
-        return whole, around[whole]
+        self._around = whole, around[whole]
+        return self._around
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        # The band has the size that training gave it.
+        # The band has the size that training gave it. Parameters stay the same objects: an optimiser has them.
+        self._around = None
+        device = self.lower.device
         for name in ("distances", "colours"):
             if prefix + name in state_dict:
-                setattr(self, name, nn.Parameter(torch.empty_like(state_dict[prefix + name], device=self.lower.device)))
-        for name in ("everywhere", "cell_rows", "cell_corners", "band_points"):
+                getattr(self, name).data = torch.empty_like(state_dict[prefix + name], device=device)
+        for name in _BAND:
             if prefix + name in state_dict:
-                setattr(self, name, torch.empty_like(state_dict[prefix + name], device=self.lower.device))
+                setattr(self, name, torch.empty_like(state_dict[prefix + name], device=device))
         super()._load_from_state_dict(state_dict, prefix, *rest)
+        self._check()
+
+    def _check(self) -> None:
+        """Raise ValueError unless the band's tables point into each other."""
+        count, cells = len(self.distances) - 1, len(self.cell_corners) - 1
+        sizes = [
+            self.distances.shape == (count + 1, 1),
+            self.colours.shape == (count + 1, 3),
+            self.band_points.shape == (count,),
+            self.cell_corners.shape == (cells + 1, 8),
+            self.everywhere.ndim == 3 and self.cell_rows.shape == self.everywhere.shape,
+            self.cell_corners.dtype == self.band_points.dtype == torch.int64,
+            self.cell_rows.dtype == torch.int32,
+        ]
+        if not all(sizes):
+            raise ValueError("a band of other shapes than a grid's")
+        limits = [
+            (self.cell_corners, count + 1),
+            (self.band_points, self.everywhere.numel()),
+            (self.cell_rows, cells + 1),
+        ]
+        if any(len(table) and not 0 <= int(table.min()) <= int(table.max()) < end for table, end in limits):
+            raise ValueError("a band that points outside of itself")
 
 
 def density(raw: Tensor) -> Tensor:

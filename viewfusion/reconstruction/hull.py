@@ -49,8 +49,10 @@ class Lattice:
 
 def lattice_over(lower: np.ndarray, upper: np.ndarray, resolution: int) -> Lattice:
     """A lattice from ``lower`` to at least ``upper`` with ``resolution`` cells along the longest side."""
-    spacing = float((upper - lower).max()) / resolution
-    shape = tuple(int(math.ceil(side / spacing - 1e-6)) + 1 for side in upper - lower)
+    # Rounded as a field keeps them, so that both have the same points.
+    lower, upper = np.float32(lower), np.float32(upper)
+    spacing = float(np.float32((upper - lower).max() / resolution))
+    shape = tuple(math.ceil(side / spacing - 1e-3) + 1 for side in upper - lower)
     return Lattice(tuple(float(v) for v in lower), spacing, shape)  # type: ignore[arg-type]
 
 
@@ -82,14 +84,16 @@ def hull_distance(scene: Scene, points: np.ndarray, tolerance: float = 0.0) -> n
     """
     views = list(scene.trained)
     # Beyond its picture a mask goes on as at the border: what is cut off is not carved.
-    distances = [np.nan_to_num(mask_distance(scene.masks[view]), posinf=1e4, neginf=-1e4) for view in views]
+    distances = [
+        np.nan_to_num(mask_distance(scene.masks[view].numpy()), posinf=1e4, neginf=-1e4) for view in views
+    ]
     ignored = min(int(tolerance * len(views)), len(views) - 1)
     result = np.empty(len(points), dtype=np.float32)
     for start in range(0, len(points), _POINTS_AT_ONCE):
         some = points[start : start + _POINTS_AT_ONCE]
         seen = np.stack(
             [
-                _distance_in_view(distance, scene.cameras[view], scene.intrinsics, some)
+                _distance_in_view(distance, scene.cameras[view].numpy(), scene.intrinsics.numpy(), some)
                 for view, distance in zip(views, distances, strict=True)
             ]
         )

@@ -23,8 +23,8 @@ from .texture import Baking
 if TYPE_CHECKING:
     from .training import Recipe
 
-PRESETS = ("paper",)
-RECIPES = ("paper",)
+PRESETS = ("cpu", "balanced", "paper")
+RECIPES = ("grid", "paper")
 
 _Settings = TypeVar("_Settings")
 
@@ -104,6 +104,84 @@ class PaperSettings:
 
 
 @dataclass(frozen=True)
+class GridSettings:
+    """The recipe of a grid that is learned in a band about the surface.
+
+    Args:
+        steps: of training.
+        rays: of a step.
+        probes: places of a ray that are looked up to find what stops it.
+        samples: places of a ray that are rendered; in fog: ``fog_samples``.
+        resolutions: cells along the longest side of the object, one stage after the other; fog has the first.
+        starts: when each stage begins, as a share of the steps; before the first there is fog.
+        relays: how often in a stage the band is laid anew.
+        band: half its width, in cells.
+        rim: how far beyond a mask pixels are looked at, in pixels of a view 256 wide.
+        tolerance: share of the views whose masks may err at a point of the hull.
+        seen_by: how many views must see through what is empty.
+        shell: how deep behind what is seen the object is solid, in cells.
+        pressure: curvature up to which surfaces that no view sees bulge, in 1 / scene units.
+        sharpness: inverse deviation at the beginning of the first stage and at the end of its growth.
+        sharpened: when that is, as a share of the steps.
+        fog_rate: learning rate of fog; of distances: ``distance_rate``, in cells; of colours: ``colour_rate``.
+        last_rate: what rates are multiplied by in the end.
+        colour_scale: beyond about this error colours count by its size, not its square.
+        mask_weight: of the mask's loss.
+        eikonal_weight: of slopes that are not 1.
+        smoothness_weight: of curvature; in fog: ``fog_smoothness_weight``.
+        regularised: points of the band whose slope and curvature are looked at in a step.
+        refine_poses: whether cameras are corrected, all but the input's.
+        refine_exposure: whether the colours of views are.
+        correction_rate: learning rate of both; kept small by ``correction_weight``.
+    """
+
+    steps: int = within(4000, 4)
+    rays: int = within(1024, 1)
+    probes: int = within(64, 2)
+    samples: int = within(16, 2)
+    fog_samples: int = within(40, 2)
+    resolutions: tuple[int, ...] = within((64, 112, 176), 8, 512)
+    starts: tuple[float, ...] = within((0.2, 0.4, 0.65), 0.01, 0.99)
+    relays: int = within(2, 1, 100)
+    band: float = within(4.0, 2, 50)
+    rim: float = within(4.0, 0, 1000)
+    tolerance: float = within(0.0, 0, 0.9)
+    seen_by: int = within(6, 1)
+    shell: float = within(2.0, 0.5, 100)
+    pressure: float = within(1.0, -100, 100)
+    sharpness: tuple[float, ...] = within((150.0, 1000.0), 1, 1e5)
+    sharpened: float = within(0.8, 0.01, 1)
+    fog_rate: float = within(0.1, 0, 10)
+    distance_rate: float = within(0.05, 0, 10)
+    colour_rate: float = within(0.02, 0, 10)
+    last_rate: float = within(0.05, 1e-9, 1)
+    colour_scale: float = within(0.01, 1e-6, 10)
+    mask_weight: float = within(0.5, 0)
+    eikonal_weight: float = within(0.05, 0)
+    smoothness_weight: float = within(0.02, 0)
+    fog_smoothness_weight: float = within(1e-3, 0)
+    regularised: int = within(24576, 1)
+    refine_poses: bool = False
+    refine_exposure: bool = False
+    correction_rate: float = within(0.01, 0, 10)
+    correction_weight: float = within(1e-3, 0)
+
+    def __post_init__(self) -> None:
+        if len(self.starts) != len(self.resolutions) or list(self.starts) != sorted(set(self.starts)):
+            raise ViewFusionError(
+                f"grid.starts must be ascending, one for each of grid.resolutions, got {self.starts} and "
+                f"{self.resolutions}"
+            )
+        if list(self.resolutions) != sorted(self.resolutions):
+            raise ViewFusionError(f"grid.resolutions must be ascending, got {self.resolutions}")
+        if len(self.sharpness) != 2 or self.sharpened <= self.starts[0]:
+            raise ViewFusionError(
+                "grid.sharpness must be two numbers and grid.sharpened after the first of grid.starts, got "
+                f"{self.sharpness}, {self.sharpened} and {self.starts}"
+            )
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that decides a reconstruction, besides the views.
 
@@ -120,6 +198,7 @@ class Settings:
     seed: int = within(0, 0, 2**63 - 1)
     resolution: int = within(256, 16, 1024)
     paper: PaperSettings = PaperSettings()
+    grid: GridSettings = GridSettings()
     scene: SceneSettings = field(default_factory=SceneSettings)
     finishing: Finishing = field(default_factory=Finishing)
     texture: Baking = field(default_factory=Baking)
@@ -127,6 +206,10 @@ class Settings:
 
 def make_recipe(settings: Settings) -> Recipe:
     """The recipe that the settings name."""
+    if settings.recipe == "grid":
+        from .grid import GridRecipe
+
+        return GridRecipe(settings.grid)
     from .paper import PaperRecipe
 
     return PaperRecipe(settings.paper)
