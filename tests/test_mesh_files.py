@@ -59,6 +59,10 @@ def test_a_glb_holds_one_mesh_and_all_it_needs(egg, tmp_path):
     (mesh,) = header["meshes"]
     (part,) = mesh["primitives"]
     assert set(part["attributes"]) >= {"POSITION", "NORMAL", "TEXCOORD_0"}
+    views = [
+        header["accessors"][each]["bufferView"] for each in (part["indices"], *part["attributes"].values())
+    ]
+    assert [header["bufferViews"][view]["target"] for view in views] == [34963] + [34962] * (len(views) - 1)
     (image,) = header["images"]
     assert image["mimeType"] == "image/png"
     assert not any("uri" in each for each in (*header["images"], *header["buffers"]))

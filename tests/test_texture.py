@@ -50,7 +50,7 @@ def test_two_colours_come_back_wherever_they_are_seen(two_coloured):
     points, colours, _ = texels(two_coloured.scaled(0.5))
     off = np.abs(colours - halves(points)).max(axis=1) * 255
     seen, aside = points[:, 2] > LOWEST_SEEN + 0.05, np.abs(points[:, 1])
-    assert off[seen & (aside > 0.2)].max() < 3
+    assert off[seen & (aside > 0.2)].max() < 4
     assert off[seen & (aside > 0.05)].max() < 10
     assert np.median(off[seen & (aside > 0.02) & (aside < 0.05)]) < 6
 
@@ -59,7 +59,7 @@ def test_so_do_colours_of_vertices(two_coloured):
     points = two_coloured.vertices / 2
     off = np.abs(two_coloured.colours / 255 - halves(points)).max(axis=1) * 255
     seen, aside = points[:, 2] > LOWEST_SEEN + 0.05, np.abs(points[:, 1])
-    assert off[seen & (aside > 0.2)].max() < 3
+    assert off[seen & (aside > 0.2)].max() < 4
     assert off[seen & (aside > 0.06)].max() < 15
 
 

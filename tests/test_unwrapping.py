@@ -34,7 +34,7 @@ def test_a_box_keeps_its_areas():
     assert charts.uv.max() <= 1
 
 
-@pytest.mark.parametrize("part", [15_000, 300])
+@pytest.mark.parametrize("part", [4_000, 300])
 def test_no_two_faces_share_a_texel(part, monkeypatch):
     """In one piece or in blocks. Texels show one face: where some overlap, fewer than their areas."""
     monkeypatch.setattr(unwrapping, "PART", part)
@@ -50,5 +50,5 @@ def test_blocks_hold_every_face_once():
     centres = np.random.default_rng(0).normal(size=(40_000, 3)) * [1, 5, 1]
     parts = unwrapping._parts(centres)
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(40_000))
-    assert [len(part) for part in parts] == [10_000] * 4
-    assert all(np.ptp(centres[part, 1]) < np.ptp(centres[:, 1]) for part in parts)
+    assert [len(part) for part in parts] == [2_500] * 16
+    assert max(np.ptp(centres[part, 1]) for part in parts) < np.ptp(centres[:, 1]) / 2

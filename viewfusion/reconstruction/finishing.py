@@ -12,10 +12,21 @@ import numpy as np
 
 from viewfusion.errors import ViewFusionError
 
-from .triangles import Triangles, components, is_watertight, six_volumes, topology, vertex_normals
+from .triangles import (
+    Topology,
+    Triangles,
+    components,
+    is_watertight,
+    six_volumes,
+    topology,
+    vertex_normals,
+)
 
 _SHRINK, _GROW = 0.5, 0.525
 """Taubin's factors; 1 / 0.5 - 1 / 0.525 = 0.095 is the frequency that passes unchanged."""
+
+_CRUMB = 1e-4
+"""Pieces with less of the largest one's volume, that closing holes may leave, go."""
 
 _GENTLER = (1.0, 1.5, 2.5, 4.0)
 """Times the faces asked for, tried in turn until what is left hangs together as before."""
@@ -136,7 +147,8 @@ def _fanned(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
     ahead: dict[int, list[int]] = {}
     for first, second in sorted(border):
         ahead.setdefault(second, []).append(first)  # the new faces run the other way
-    points, fans = [], []
+    points: list[np.ndarray] = []
+    fans: list[tuple[int, int, int]] = []
     while ahead:
         loop = _loop(ahead)
         middle = len(vertices) + len(points)
@@ -198,7 +210,7 @@ def enclosing(triangles: Triangles, volume: float) -> Triangles:
 def decimated(triangles: Triangles, faces: int) -> Triangles:
     """About ``faces`` triangles at most; more where fewer would tear it or close its handles.
 
-    If there is no keeping the handles, of noise for one, it is watertight at least, if it was.
+    Of many handles, most of which are noise, a third may go. If there is no keeping them, it is watertight.
     """
     if not faces or len(triangles.faces) <= faces:
         return triangles
@@ -214,8 +226,17 @@ def decimated(triangles: Triangles, faces: int) -> Triangles:
         )
         result = closed(Triangles(vertices.astype(np.float64), left.astype(np.int64)))
         after = topology(result)
-        if (after.watertight, after.genus) == (before.watertight, before.genus):
+        if after.watertight and after.components > before.components:
+            result = without_floaters(result, _CRUMB)
+            after = topology(result)
+        if after.watertight == before.watertight and _as_many_handles(before, after):
             return enclosing(result, triangles.volume)
         if after.watertight and tight is None:
             tight = result
     return triangles if tight is None else enclosing(tight, triangles.volume)
+
+
+def _as_many_handles(before: Topology, after: Topology) -> bool:
+    if before.genus is None or after.genus is None:
+        return True
+    return abs(after.genus - before.genus) <= before.genus // 3

@@ -7,11 +7,11 @@ world of the cameras: z up, the camera at azimuth 0 at +x.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from viewfusion.outputs.files import write_bytes
 
@@ -24,8 +24,12 @@ WORLD_TO_Y_UP = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])
 """(3, 3) from the world (z up, azimuth 0 at +x) to the axes of GLB and OBJ (y up, azimuth 0 at +z)."""
 
 
+_ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963  # of OpenGL
+
+
 def write_glb(mesh: TexturedMesh, path: Path) -> None:
     """glTF 2.0, binary: one mesh, normals, one matt material, its texture in the file."""
+    from trimesh.exchange.gltf import export_glb
     from trimesh.visual import TextureVisuals
     from trimesh.visual.material import PBRMaterial
 
@@ -34,10 +38,13 @@ def write_glb(mesh: TexturedMesh, path: Path) -> None:
         shape.visual.vertex_colors = mesh.colours
     else:
         material = PBRMaterial(
-            name="surface", baseColorTexture=_picture(mesh.texture), metallicFactor=0.0, roughnessFactor=1.0
+            name="surface",
+            baseColorTexture=Image.fromarray(mesh.texture),
+            metallicFactor=0.0,
+            roughnessFactor=1.0,
         )
         shape.visual = TextureVisuals(uv=mesh.uv, material=material)
-    write_bytes(path, shape.export(file_type="glb", include_normals=True))
+    write_bytes(path, export_glb(shape, include_normals=True, tree_postprocessor=_tell_what_buffers_are))
 
 
 def write_obj(mesh: TexturedMesh, path: Path) -> tuple[str, ...]:
@@ -52,7 +59,7 @@ def write_obj(mesh: TexturedMesh, path: Path) -> tuple[str, ...]:
     shape, beside = _y_up(mesh), {}
     if mesh.texture is not None:
         white, black = [255, 255, 255, 255], [0, 0, 0, 255]
-        material = SimpleMaterial(_picture(mesh.texture), white, white, black, name=path.stem)
+        material = SimpleMaterial(Image.fromarray(mesh.texture), white, white, black, name=path.stem)
         shape.visual = TextureVisuals(uv=mesh.uv, material=material)
         text, beside = export_obj(
             shape, include_normals=True, return_texture=True, mtl_name=f"{path.stem}.mtl", header=None
@@ -86,10 +93,10 @@ def _shape(mesh: TexturedMesh, turn: np.ndarray) -> trimesh.Trimesh:
     )
 
 
-def _picture(texture: np.ndarray) -> object:
-    """The texture as what trimesh stores as PNG."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(texture).save(buffer, format="PNG", optimize=True)
-    return Image.open(buffer)
+def _tell_what_buffers_are(tree: dict[str, Any]) -> None:
+    """Which parts of a glTF are vertices and which triangles: optional, and the validator asks for it."""
+    for part in (part for mesh in tree["meshes"] for part in mesh["primitives"]):
+        for accessor in part["attributes"].values():
+            tree["bufferViews"][tree["accessors"][accessor]["bufferView"]]["target"] = _ARRAY_BUFFER
+        indices = tree["accessors"][part["indices"]]
+        tree["bufferViews"][indices["bufferView"]]["target"] = _ELEMENT_ARRAY_BUFFER

@@ -147,14 +147,15 @@ class Looks:
         shown = grid_sample(self.layers, grid, align_corners=False)[:, :, 0].transpose(1, 2)
         first = grid_sample(self.depths, grid, mode="nearest", align_corners=False)[:, 0, 0]
         towards = self.centres[:, None] - points
-        cosine = (towards * normals).sum(dim=-1) / towards.norm(dim=-1).clamp(min=1e-6)
+        far = (towards * towards).sum(dim=-1).sqrt()  # norm() takes five times as long
+        cosine = (towards * normals).sum(dim=-1) / far.clamp(min=1e-6)
         weight = cosine.clamp(min=0) ** self.settings.squareness * shown[..., 6] * self.trust[:, None]
         return shown[..., :3], shown[..., 3:6], weight * (depth <= first + _BIAS)
 
     def _mixed(self, coarse: torch.Tensor, fine: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """(P, 4): colours of points, and their weight."""
-        off = (coarse - _mean(coarse, weight)).norm(dim=-1)
-        agreed = weight / (1 + (off / self.settings.tolerance) ** 2) ** 2
+        off = ((coarse - _mean(coarse, weight)) ** 2).sum(dim=-1)
+        agreed = weight / (1 + off / self.settings.tolerance**2) ** 2
         best = agreed / agreed.amax(dim=0).clamp(min=1e-20)
         colour = _mean(coarse, agreed) + _mean(fine, best**self.settings.choosiness)
         return torch.cat([colour.clamp(0, 1), weight.sum(dim=0)[:, None]], dim=1)
