@@ -226,15 +226,23 @@ def load_settings(preset: str | Path = "paper", overrides: Iterable[str] = ()) -
     """
     path = _preset_path(preset)
     settings = changed(Settings(), read_yaml(path, "preset", "--preset") or {}, str(path))
-    for override in overrides:
+    told, values = tuple(overrides), {}
+    for override in told:
         name, equals, text = override.partition("=")
         if not equals or not name.strip():
             raise ViewFusionError(f"{override[:80]!r} is no setting; write NAME=VALUE, as seed=1")
-        values = parse_yaml(text, override[:80], "write NAME=VALUE, as seed=1")
-        for part in reversed(name.strip().split(".")):
-            values = {part: values}
-        settings = changed(settings, values, override[:80])
-    return settings
+        value = parse_yaml(text, override[:80], "write NAME=VALUE, as seed=1")
+        values = _with(values, name.strip().split("."), value)
+    # All at once: some fit each other only.
+    return changed(settings, values, " ".join(told)[:80])
+
+
+def _with(values: Any, names: list[str], value: Any) -> Any:
+    """A copy of nested ``values`` with one more, or with another in its place."""
+    if not names:
+        return value
+    known = values if isinstance(values, dict) else {}
+    return {**known, names[0]: _with(known.get(names[0]), names[1:], value)}
 
 
 def changed(settings: _Settings, values: object, source: str, prefix: str = "") -> _Settings:
