@@ -187,6 +187,26 @@ def test_killed_it_goes_on_to_the_same_bytes(whole, scene, preset, tmp_path):
     assert mesh_bytes(tmp_path / "mesh") == mesh_bytes(whole.folder)
 
 
+def test_a_grid_that_grows_goes_on_to_the_same_bytes(scene, tmp_path):
+    """The recipe of the preset cpu: stopped on its second lattice."""
+    told = ["grid.steps=40", "grid.resolutions=[16, 20]", "grid.starts=[0.4, 0.7]", "grid.rays=128"]
+    told += [
+        "grid.probes=16",
+        "grid.fog_samples=12",
+        "resolution=32",
+        "finishing.faces=400",
+        "texture.size=64",
+    ]
+    settings = load_settings("cpu", told)
+    for place, stops in (("whole", ()), ("stopped", (33,))):
+        for stop in stops:
+            with pytest.raises(KeyboardInterrupt):
+                reconstruct(scene, settings, tmp_path / place, Steps(stop), keep_seconds=0)
+        made = reconstruct(scene, settings, tmp_path / place)
+    assert mesh_bytes(tmp_path / "stopped") == mesh_bytes(tmp_path / "whole")
+    assert made.record["mesh"]["watertight"]
+
+
 def test_a_training_that_is_not_wanted_leaves_nothing(scene, preset, tmp_path):
     class Unwilling(Watcher):
         def on_estimate(self, seconds: float) -> None:

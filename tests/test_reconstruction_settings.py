@@ -67,7 +67,7 @@ def test_overrides_are_taken_in_turn_and_files_too(tmp_path):
         ("paper.colour_weight=.inf", r"paper.colour_weight must be a number of 0 or more"),
         ("paper.rays=[1]", r"paper.rays must be a whole number"),
         ("paper=3", r"paper. holds keys of its own: steps, rays"),
-        ("recipe=papr", r"recipe must be one of paper.*did you mean 'paper'\?"),
+        ("recipe=papr", r"recipe must be one of grid, paper.*did you mean 'paper'\?"),
         ("recipe={}", r"recipe must be one of"),
         ("paper.width=39", r"paper.width must be more than 39 with these frequencies, got 39"),
         ("paper.fine=63", r"paper.fine must be a multiple of paper.rounds, got 63 and 4"),
@@ -109,3 +109,25 @@ def test_numbers_in_brackets_and_switches():
     ]:
         with pytest.raises(ViewFusionError, match=message):
             changed(Some(), values, "here")
+
+
+def test_settings_that_fit_each_other_only_are_taken_together():
+    told = ["grid.resolutions=[24, 32]", "grid.starts=[0.2, 0.5]", "seed=1", "grid.rays=8", "grid.rays=9"]
+    settings = load_settings("cpu", told)
+    assert (settings.grid.resolutions, settings.grid.starts) == ((24, 32), (0.2, 0.5))
+    assert (settings.seed, settings.grid.rays) == (1, 9), "the last one counts"
+    with pytest.raises(ViewFusionError, match=r"grid.starts must be ascending, one for each"):
+        load_settings("cpu", told[:1])
+
+
+def test_parts_that_check_themselves_are_settings_too():
+    settings = load_settings("paper", ["finishing.faces=500", "texture.size=128", "scene.hold_out=0"])
+    assert (settings.finishing.faces, settings.texture.size, settings.scene.hold_out) == (500, 128, 0)
+    for override, words in (
+        ("finishing.faces=3", "faces must be 0 .all. or at least 100, got 3"),
+        ("texture.size=0.5", "texture.size must be a whole number, got 0.5"),
+        ("scene.hold_out=1", "hold_out must be 0"),
+        ("texture.tolerance=nan", "texture.tolerance must be a number, got nan"),
+    ):
+        with pytest.raises(ViewFusionError, match=words):
+            load_settings("paper", [override])
