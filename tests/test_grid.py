@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from test_grid_field import ball_field
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import Pose, camera_to_world, intrinsics
@@ -18,8 +19,6 @@ from viewfusion.reconstruction.rays import pixel_rays, rays_from
 from viewfusion.reconstruction.scene import Scene
 from viewfusion.reconstruction.settings import GridSettings, load_settings, make_recipe
 from viewfusion.reconstruction.training import Training
-
-from test_grid_field import ball_field
 
 SMALL = GridSettings(
     steps=120,
@@ -141,7 +140,8 @@ def test_samples_lie_about_the_surface_and_show_it():
     origins = torch.tensor([[1.5, 0.0, 0.0], [1.5, 0.1, 0.2], [1.5, 0.0, 0.45]])
     rays = rays_from(origins, torch.tensor([[-1.0, 0.0, 0.0]]).expand(3, 3))
     near, far = box_ends(field, rays)
-    assert torch.allclose(near, torch.tensor(1.0)) and torch.allclose(far, torch.tensor(2.0))
+    assert torch.allclose(near, torch.tensor(1.0))
+    assert torch.allclose(far, torch.tensor(2.0))
     z_vals = samples(field, rays, 64, 16, torch.Generator().manual_seed(0))
     assert (z_vals.diff(dim=1) >= 0).all()
     hit = 1.5 - (0.09 - origins[:2].square()[:, 1:].sum(1)).sqrt()

@@ -1,4 +1,4 @@
-"""Is a grid trilinear, with the slopes and gradients worked out by hand, and the same surface when laid anew?"""
+"""Is a grid trilinear, with slopes and gradients worked out by hand, and the same surface when laid anew?"""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_only_a_band_is_learned_and_the_rest_remembered():
     field = ball_field()
     learned = field.everywhere.view(-1)[field.band_points]
     assert 0.2 < len(learned) / field.everywhere.numel() < 0.7
-    # A cell is in the band if a corner is nearer than 3 cells: its other corners are a diagonal farther at most.
+    # A cell is in the band if a corner is nearer than 3 cells: others are a diagonal farther at most.
     assert learned.abs().max() < (3 + 3**0.5) * 0.05
     centre, corner, away = field.sdf(torch.tensor([[0.0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.8]])).tolist()
     assert centre == pytest.approx([-0.3], abs=1e-6)
@@ -124,7 +124,7 @@ def test_a_damaged_state_is_refused():
     ):
         state = dict(field.state_dict())
         state[name] = change(state[name])
-        with pytest.raises((ValueError, RuntimeError), match="band|size mismatch"):
+        with pytest.raises((ValueError, RuntimeError), match=r"band|size mismatch"):
             ball_field().load_state_dict(state)
 
 

@@ -75,9 +75,9 @@ def test_the_hull_of_a_ball_is_the_ball_in_the_plane_of_its_cameras():
 
 
 def test_cameras_at_one_height_allow_a_cone():
-    # Seen from 30 degrees above at distance 1.5, a ball of radius 0.4 is touched by lines that make an angle of
-    # asin(0.4 / 1.5) with the one to its centre. The lowest of the hull is where that line, from the camera over
-    # the ball's far bottom, meets the axis.
+    # Seen from 30 degrees above at distance 1.5, a ball of radius 0.4 is touched by lines that make an angle
+    # of asin(0.4 / 1.5) with the one to its centre. The lowest of the hull is where the lowest of those lines
+    # meets the axis.
     scene = silhouettes(0.4, ring(36, 30.0), size=128)
     half = np.arcsin(0.4 / 1.5)
     angle = np.radians(30) + half  # the line goes down that steeply
@@ -93,7 +93,7 @@ def test_one_mask_that_errs_is_tolerated():
     point = np.array([[0.1, 0.1, 0.0]], dtype=np.float32)
     assert hull_distance(scene, point)[0] > 0
     assert hull_distance(scene, point, tolerance=0.05)[0] < 0
-    with pytest.raises(ViewFusionError, match="no place in common.*check that poses"):
+    with pytest.raises(ViewFusionError, match=r"no place in common.*check that poses"):
         hull_bounds(scene)
     hull_bounds(scene, tolerance=0.05)
 

@@ -1,4 +1,4 @@
-"""Where on a ray to look: a grid field and rays go in, positions near the surface and what they show come out.
+"""Where on a ray to look: a field and rays go in, positions near the surface and what they show come out.
 
 Sections end where samples lie, and their opacity follows from the distances at both ends (NeuS, equation 13),
 so it is right however far apart the ends are: few samples, all about the surface, are enough.

@@ -46,7 +46,7 @@ class ViewCorrections(nn.Module):
         return torch.cat([torch.cat([turned, moved], -1), cameras[:, 3:]], 1)
 
     def tone(self, colours: Tensor, masks: Tensor, views: Tensor) -> Tensor:
-        """(R, 3) colours over white as the views (R,) have them; where ``masks`` (R, 1) is 0 nothing changes."""
+        """(R, 3) colours over white as the views (R,) have them; the ground, ``masks`` (R, 1) 0, stays."""
         if not self.exposure:
             return colours
         tones = (TONE_SCALE * self.free * self.tones)[views]

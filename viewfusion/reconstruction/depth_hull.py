@@ -64,7 +64,10 @@ def settle(
         distances, colours = from_surface(field)
         outside = resample(distances[..., None], old, lattice)[..., 0]
     outside = outside.maximum(hull)
-    solid = _behind_seen((outside < 0) & (beyond > -cell), outside, limits.shell)
+    if field.fog:  # too rough to have normals
+        solid = (outside < 0) & (beyond > -limits.shell * cell)
+    else:
+        solid = _behind_seen((outside < 0) & (beyond > -cell), outside, limits.shell)
     unseen = (beyond < 0) & (hull < 0) & ~solid
     closed = close_unseen((outside < 0) & ~unseen, unseen, limits.pressure * cell)
     settled = torch.where(unseen, hull.maximum((0.5 - closed) * 2 * cell), outside)
@@ -75,8 +78,8 @@ def settle(
 def _behind_seen(seen: Tensor, outside: Tensor, shell: float) -> Tensor:
     """(I, J, K) bool: seen places and what lies up to ``shell`` cells straight behind them.
 
-    Behind means against the normal: what lies below the edge of a wall is not behind the wall, though views that
-    look down past the edge see hardly farther than it.
+    Behind means against the normal: what lies below the edge of a wall is not behind the wall, though views
+    that look down past the edge see hardly farther than it.
 
     Args:
         seen: (I, J, K) bool, places on the surface.
@@ -94,7 +97,7 @@ def _behind_seen(seen: Tensor, outside: Tensor, shell: float) -> Tensor:
     normal = normals[tuple(origin)]
     depth = ((origin - np.stack(near)).T * normal).sum(-1)
     length = np.linalg.norm(normal, axis=-1) * steps[near]
-    surface[near] = depth > 0.6 * length
+    surface[near] = depth > 0.3 * length
     return torch.from_numpy(surface).to(seen.device)
 
 

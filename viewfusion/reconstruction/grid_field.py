@@ -1,4 +1,4 @@
-"""A signed distance and colours on a lattice: a band of cells at the surface goes in, a :class:`Field` comes out.
+"""Distances and colours on a lattice: a band of cells at the surface goes in, a :class:`Field` comes out.
 
 Between its points the lattice is trilinear. Only the points of a band about the surface are learned, so
 memory and time follow the surface, not the volume; farther away a signed distance is remembered, which says
@@ -147,7 +147,7 @@ class GridField(Field):
         return self.everywhere
 
     def _place(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(P, 3) cell and (P, 3) position in it of the nearest places on the lattice; (P,) how far they are."""
+        """(P, 3) cell and (P, 3) position in it of the nearest place on the lattice; (P,) how far it is."""
         last = torch.tensor(self.everywhere.shape, device=points.device) - 2
         wanted = (points - self.lower) / self.spacing
         scaled = torch.minimum(wanted.clamp(min=0), (last + 1).to(wanted))
@@ -156,7 +156,7 @@ class GridField(Field):
         return cell, scaled - cell, away
 
     def _corners(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """(P, 8) rows of the band's tables, (P, 8) weights; (P,) in the band; (P, 3) and (P,) of the place."""
+        """(P, 8) rows of the tables, (P, 8) weights; (P,) in the band; (P, 3) and (P,) of the place."""
         cell, at, away = self._place(points)
         row = self.cell_rows.reshape(-1).index_select(0, _flat(cell, self.everywhere.shape))
         rows = nn.functional.embedding(row, self.cell_corners)
@@ -329,7 +329,9 @@ def from_surface(field: GridField) -> tuple[Tensor, Tensor]:
         slopes = np.stack(np.gradient(values, float(field.spacing)))[:, beside]
         feet = np.zeros((3, *values.shape), dtype=np.float32)
         feet[:, beside] = -values[beside] * slopes / np.maximum((slopes**2).sum(0), 0.25)
-        away = (np.indices(values.shape, dtype=np.float32) - source) * float(field.spacing) - feet[(slice(None), *source)]
+        away = (np.indices(values.shape, dtype=np.float32) - source) * float(field.spacing) - feet[
+            (slice(None), *source)
+        ]
         distances = np.where(np.signbit(values), -1, 1) * np.sqrt((away**2).sum(0))
         flat = np.ravel_multi_index(tuple(source), values.shape).reshape(-1)
         own = banded & (steps.reshape(-1) <= _OWN_COLOURS)
