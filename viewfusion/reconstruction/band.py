@@ -1,4 +1,4 @@
-"""Where on a ray to look: a grid field and rays go in, sample positions near the surface come out, and what they show.
+"""Where on a ray to look: a field and rays go in, positions near the surface and what they show come out.
 
 Sections end where samples lie, and their opacity follows from the distances at both ends (NeuS, equation 13),
 so it is right however far apart the ends are: few samples, all about the surface, are enough.
@@ -14,6 +14,7 @@ from .rays import Rays
 from .rendering import Rendered, section_weights
 
 NO_FOG = -15.0
+"""Numbers above it may be fog; below, even a whole ray of it stops nothing."""
 
 
 def box_ends(field: GridField, rays: Rays) -> tuple[Tensor, Tensor]:

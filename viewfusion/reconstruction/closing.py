@@ -20,7 +20,7 @@ def close_unseen(solid: Tensor, unseen: Tensor, pressure: float = 0.0, steps: in
     Args:
         solid: (I, J, K) bool, known to be inside; what is neither solid nor unseen is empty.
         unseen: (I, J, K) bool, to be decided.
-        pressure: curvature, in 1 / cells, up to which an unseen surface bulges; 0 keeps it as flat as it can be.
+        pressure: curvature, in 1 / cells, up to which an unseen surface bulges; 0: as flat as it can be.
         steps: of the minimisation; a boundary travels about a cell in ten.
     """
     u = (solid | unseen).float()

@@ -1,4 +1,4 @@
-"""What is wrong with a view's camera or exposure, learned: a few numbers a view go in, better cameras come out."""
+"""What is wrong with a view's camera or exposure: a few learned numbers go in, better cameras come out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 POSE_SCALE = 0.01
-"""Rotations (radians) and shifts (scene units) are about as large, and cost as much as a tone of TONE_SCALE."""
+"""How far, in radians and scene units, costs as much as a tone of TONE_SCALE."""
 
 TONE_SCALE = 0.05
 
@@ -46,7 +46,7 @@ class ViewCorrections(nn.Module):
         return torch.cat([torch.cat([turned, moved], -1), cameras[:, 3:]], 1)
 
     def tone(self, colours: Tensor, masks: Tensor, views: Tensor) -> Tensor:
-        """(R, 3) colours over white as the views (R,) have them; the ground stays white where ``masks`` (R, 1) is 0."""
+        """(R, 3) colours over white as the views (R,) have them; the ground, ``masks`` (R, 1) 0, stays."""
         if not self.exposure:
             return colours
         tones = (TONE_SCALE * self.free * self.tones)[views]

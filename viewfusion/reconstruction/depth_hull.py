@@ -19,7 +19,7 @@ from .grid_field import GridField, from_surface, resample
 from .hull import Lattice
 from .rays import pixel_rays
 
-_ACROSS = 96  # pixels of the pictures of depth
+_ACROSS = 96  # pixels of the pictures of depth, at most
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Limits:
     """What counts as seen.
 
     Args:
-        seen_by: how many views must see through a place that is empty.
+        seen_by: share of the views that must see through a place that is empty.
         shell: how deep behind a surface that is seen the object is solid, in cells.
         pressure: curvature up to which surfaces that no view sees bulge, in 1 / scene units.
     """
 
-    seen_by: int
+    seen_by: float
     shell: float
     pressure: float
 
@@ -51,9 +51,10 @@ def settle(
         limits: of what counts as seen.
     """
     old, cell = field.lattice(), lattice.spacing
+    count = max(1, round(limits.seen_by * len(views)))
     depths, matrix = _depths(field, views, intrinsics)
     points = torch.from_numpy(lattice.points()).to(depths)
-    beyond = _seen_through(points, depths, views, matrix, limits.seen_by).view(lattice.shape)
+    beyond = _seen_through(points, depths, views, matrix, count).view(lattice.shape)
     if field.fog:
         colours = torch.full((field.everywhere.numel(), 3), 0.5, device=points.device)
         colours[field.band_points] = field.colours[:-1].detach()
@@ -63,7 +64,10 @@ def settle(
         distances, colours = from_surface(field)
         outside = resample(distances[..., None], old, lattice)[..., 0]
     outside = outside.maximum(hull)
-    solid = _behind_seen((outside < 0) & (beyond > -cell), outside, limits.shell)
+    if field.fog:  # too rough to have normals
+        solid = (outside < 0) & (beyond > -limits.shell * cell)
+    else:
+        solid = _behind_seen((outside < 0) & (beyond > -cell), outside, limits.shell)
     unseen = (beyond < 0) & (hull < 0) & ~solid
     closed = close_unseen((outside < 0) & ~unseen, unseen, limits.pressure * cell)
     settled = torch.where(unseen, hull.maximum((0.5 - closed) * 2 * cell), outside)
@@ -74,8 +78,8 @@ def settle(
 def _behind_seen(seen: Tensor, outside: Tensor, shell: float) -> Tensor:
     """(I, J, K) bool: seen places and what lies up to ``shell`` cells straight behind them.
 
-    Behind means against the normal: what lies below the edge of a wall is not behind the wall, though views that
-    look down past the edge see hardly farther than it.
+    Behind means against the normal: what lies below the edge of a wall is not behind the wall, though views
+    that look down past the edge see hardly farther than it.
 
     Args:
         seen: (I, J, K) bool, places on the surface.
@@ -89,21 +93,22 @@ def _behind_seen(seen: Tensor, outside: Tensor, shell: float) -> Tensor:
     steps, source = distance_transform_edt(~surface, return_indices=True)
     near = np.nonzero((steps > 0) & (steps <= shell))
     normals = np.stack(np.gradient(gaussian_filter(outside.cpu().numpy(), 1.0)), -1)
-    origin = source[:, *near]
-    normal = normals[*origin]
+    origin = source[(slice(None), *near)]
+    normal = normals[tuple(origin)]
     depth = ((origin - np.stack(near)).T * normal).sum(-1)
     length = np.linalg.norm(normal, axis=-1) * steps[near]
-    surface[near] = depth > 0.6 * length
+    surface[near] = depth > 0.3 * length
     return torch.from_numpy(surface).to(seen.device)
 
 
 def _depths(field: GridField, views: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
     """(V, H, W) how far along its ray each pixel sees, and the (3, 3) intrinsics of these pictures."""
-    scale = _ACROSS / (2 * float(intrinsics[0, 2]))
+    across = min(_ACROSS, round(2 * float(intrinsics[0, 2])))
+    scale = across / (2 * float(intrinsics[0, 2]))
     matrix = intrinsics.clone()
     matrix[:2] *= scale
     height = round(2 * float(matrix[1, 2]))
-    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(_ACROSS) + 0.5, indexing="ij")
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(across) + 0.5, indexing="ij")
     x, y = x.reshape(-1).to(matrix.device), y.reshape(-1).to(matrix.device)
     depths = []
     for view in range(len(views)):
@@ -114,7 +119,7 @@ def _depths(field: GridField, views: Tensor, intrinsics: Tensor) -> tuple[Tensor
             stopped = torch.cumprod(1 - stops(field, numbers, z_vals), -1) < 0.5
             first = stopped.float().argmax(-1, keepdim=True)
             depth = torch.where(stopped.any(-1, keepdim=True), z_vals.gather(1, first), torch.inf)
-        depths.append(depth.view(height, _ACROSS))
+        depths.append(depth.view(height, across))
     return torch.stack(depths), matrix
 
 

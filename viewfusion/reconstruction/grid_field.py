@@ -1,13 +1,13 @@
-"""A signed distance and colours on a lattice: a band of cells about the surface goes in, a :class:`Field` comes out.
+"""Distances and colours on a lattice: a band of cells at the surface goes in, a :class:`Field` comes out.
 
-Between its points the lattice is trilinear. Only the points of a band about the surface are learned, so memory
-and time follow the surface, not the volume; farther away a signed distance is remembered, which says what is
-inside. When the surface has moved, or a finer lattice is wanted, the band is laid anew (:meth:`GridField.relay`).
+Between its points the lattice is trilinear. Only the points of a band about the surface are learned, so
+memory and time follow the surface, not the volume; farther away a signed distance is remembered, which says
+what is inside. When the surface has moved, or a finer lattice is wanted, the band is laid anew
+(:meth:`GridField.relay`).
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,14 @@ from .fields import Field, Surface
 from .hull import Lattice
 
 _BAND = ("everywhere", "cell_rows", "cell_corners", "band_points")
+_OWN_COLOURS = 3.5  # cells from the surface to which colours were learned, and are kept
 _CORNERS = ((0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1))
 
 
 class _Gather(torch.autograd.Function):
     """(P, C) weighted sums of rows: ``sum_k weights[p, k] * table[rows[p, k]]``.
 
-    On the CPU torch's own embedding_bag is fast forwards and slow backwards, and plain indexing the other way.
+    On the CPU torch's own embedding_bag is fast forwards and slow backwards, indexing the other way round.
     """
 
     @staticmethod
@@ -146,7 +147,7 @@ class GridField(Field):
         return self.everywhere
 
     def _place(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(P, 3) cell and (P, 3) position in it, in [0, 1], of the nearest places on the lattice; (P,) how far."""
+        """(P, 3) cell and (P, 3) position in it of the nearest place on the lattice; (P,) how far it is."""
         last = torch.tensor(self.everywhere.shape, device=points.device) - 2
         wanted = (points - self.lower) / self.spacing
         scaled = torch.minimum(wanted.clamp(min=0), (last + 1).to(wanted))
@@ -155,7 +156,7 @@ class GridField(Field):
         return cell, scaled - cell, away
 
     def _corners(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """(P, 8) rows of the band's tables; (P, 8) weights; (P,) known; (P, 3) position in the cell; (P,) away."""
+        """(P, 8) rows of the tables, (P, 8) weights; (P,) in the band; (P, 3) and (P,) of the place."""
         cell, at, away = self._place(points)
         row = self.cell_rows.reshape(-1).index_select(0, _flat(cell, self.everywhere.shape))
         rows = nn.functional.embedding(row, self.cell_corners)
@@ -219,7 +220,7 @@ class GridField(Field):
         self.lay(lattice, distances, near, colours)
 
     def neighbours(self) -> tuple[Tensor, Tensor]:
-        """(M,) rows of the band's points that have all six neighbours, and (M, 6) theirs, along x, y and z."""
+        """(M,) rows of the band's points that have six neighbours, and (M, 6) theirs, along x, y and z."""
         if self._around is not None:
             return self._around
         shape = self.everywhere.shape
@@ -239,7 +240,7 @@ class GridField(Field):
         return self._around
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        # The band has the size that training gave it. Parameters stay the same objects: an optimiser has them.
+        # The band has the size that training gave it. An optimiser has the parameters, which stay the same.
         self._around = None
         device = self.lower.device
         for name in ("distances", "colours"):
@@ -310,15 +311,37 @@ def _trilinear_slopes(at: Tensor) -> Tensor:
 def from_surface(field: GridField) -> tuple[Tensor, Tensor]:
     """(I, J, K) distances to the surface as it is, and (I, J, K, 3) colours of its nearest place.
 
-    Near the surface the learned distances are kept, divided by their slope where that is not 1. Farther away they
-    are the distance to the nearest point of the lattice that lies next to the surface, and that point's own.
+    Points next to the surface are moved onto it along the slope; others are as far from it as from the place
+    where the nearest of those came to lie.
     """
     from scipy.ndimage import distance_transform_edt
 
-    learned = field.refresh().detach()
-    device = learned.device
-    values = learned.cpu().numpy()
-    spacing = float(field.spacing)
+    values, device = field.everywhere.cpu().numpy(), field.everywhere.device
+    banded = np.zeros(values.size, dtype=bool)
+    banded[field.band_points.cpu().numpy()] = True
+    beside = _beside_zero(values) & banded.reshape(values.shape)
+    number = np.zeros(values.size, dtype=np.int64)
+    number[field.band_points.cpu().numpy()] = np.arange(len(field.band_points))
+    if not beside.any():  # the surface may yet appear
+        rows, distances = np.where(banded, number, len(field.band_points)), values
+    else:
+        steps, source = distance_transform_edt(~beside, return_indices=True)
+        slopes = np.stack(np.gradient(values, float(field.spacing)))[:, beside]
+        feet = np.zeros((3, *values.shape), dtype=np.float32)
+        feet[:, beside] = -values[beside] * slopes / np.maximum((slopes**2).sum(0), 0.25)
+        away = (np.indices(values.shape, dtype=np.float32) - source) * float(field.spacing) - feet[
+            (slice(None), *source)
+        ]
+        distances = np.where(np.signbit(values), -1, 1) * np.sqrt((away**2).sum(0))
+        flat = np.ravel_multi_index(tuple(source), values.shape).reshape(-1)
+        own = banded & (steps.reshape(-1) <= _OWN_COLOURS)
+        rows = np.where(own, number, number[flat])
+    colours = field.colours.detach()[torch.from_numpy(rows).to(device)].view(*values.shape, 3)
+    return torch.from_numpy(distances.astype(np.float32)).to(device), colours
+
+
+def _beside_zero(values: np.ndarray) -> np.ndarray:
+    """(I, J, K) bool: points with a neighbour of the other sign."""
     beside = np.zeros(values.shape, dtype=bool)
     for axis in range(3):
         change = np.diff(np.signbit(values), axis=axis)
@@ -326,26 +349,7 @@ def from_surface(field: GridField) -> tuple[Tensor, Tensor]:
         low[axis], high[axis] = slice(None, -1), slice(1, None)
         beside[tuple(low)] |= change
         beside[tuple(high)] |= change
-    banded = np.zeros(values.size, dtype=bool)
-    banded[field.band_points.cpu().numpy()] = True
-    beside &= banded.reshape(values.shape)
-    slope = np.sqrt(sum(g**2 for g in np.gradient(values, spacing)))
-    own = values / np.maximum(slope, 0.5)
-    if not beside.any():  # nothing at zero: keep what there is, the surface may yet appear
-        colours = torch.zeros(values.size, 3, device=device)
-        colours[field.band_points] = field.colours[:-1].detach()
-        return learned.clone(), colours.reshape(*values.shape, 3)
-    steps, indices = distance_transform_edt(~beside, return_indices=True)
-    source = np.ravel_multi_index(tuple(indices), values.shape)
-    there = np.abs(own.reshape(-1)[source])
-    distances = np.where(np.signbit(values), -1, 1) * np.where(beside, np.abs(own), steps * spacing + there)
-    number = np.zeros(values.size, dtype=np.int64)
-    number[field.band_points.cpu().numpy()] = np.arange(len(field.band_points))
-    table = field.colours[:-1].detach()
-    own_colour = banded.reshape(values.shape) & (steps <= math.sqrt(3) * 2)
-    rows = np.where(own_colour.reshape(-1), number, number[source.reshape(-1)])
-    colours = table[torch.from_numpy(rows).to(device)]
-    return torch.from_numpy(distances.astype(np.float32)).to(device), colours.reshape(*values.shape, 3)
+    return beside
 
 
 def resample(values: Tensor, old: Lattice, new: Lattice) -> Tensor:

@@ -61,16 +61,16 @@ def mask_distance(mask: np.ndarray) -> np.ndarray:
 
     A pixel on the edge of which the share m is covered has its centre m - 0.5 pixels inside.
     """
-    from scipy.ndimage import distance_transform_edt
+    from scipy.ndimage import binary_dilation, distance_transform_edt
 
     inside = mask >= 0.5
     if inside.all() or not inside.any():
         return np.full(mask.shape, -math.inf if inside.all() else math.inf, dtype=np.float32)
-    out, (y, x) = distance_transform_edt(~inside, return_indices=True)
-    to_object = out - (mask[y, x] - 0.5)
-    inn, (y, x) = distance_transform_edt(inside, return_indices=True)
-    to_ground = inn - (0.5 - mask[y, x])
-    return np.where(inside, -to_ground, to_object).astype(np.float32)
+    soft = (mask > 0.02) & (mask < 0.98)
+    hard = inside & ~soft & binary_dilation(mask <= 0.02)  # beside the ground without a pixel between
+    steps, (y, x) = distance_transform_edt(~(soft | hard), return_indices=True)
+    beyond = np.where(soft, 0.5 - mask, -0.5)[y, x]
+    return (np.where(inside, -steps, steps) + beyond).astype(np.float32)
 
 
 def hull_distance(scene: Scene, points: np.ndarray, tolerance: float = 0.0) -> np.ndarray:
@@ -130,8 +130,8 @@ def hull_bounds(scene: Scene, tolerance: float = 0.0, margin: float = 0.05) -> t
     within = points[hull_distance(scene, points, tolerance) < 0.5 * lattice.spacing]
     if not len(within):
         raise ViewFusionError(
-            "the masks of the views have no place in common, so nothing can be where all of them see it; check "
-            "that poses and field of view are those of the pictures and that masks show the object"
+            "the masks of the views have no place in common, so nothing can be where all of them see it; "
+            "check that poses and field of view are those of the pictures and that masks show the object"
         )
     lower = np.maximum(within.min(0) - margin, -HALF_SIDE)
     upper = np.minimum(within.max(0) + margin, HALF_SIDE)

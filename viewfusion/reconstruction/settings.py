@@ -118,12 +118,12 @@ class GridSettings:
         band: half its width, in cells.
         rim: how far beyond a mask pixels are looked at, in pixels of a view 256 wide.
         tolerance: share of the views whose masks may err at a point of the hull.
-        seen_by: how many views must see through what is empty.
+        seen_by: share of the views that must see through what is empty.
         shell: how deep behind what is seen the object is solid, in cells.
         pressure: curvature up to which surfaces that no view sees bulge, in 1 / scene units.
         sharpness: inverse deviation at the beginning of the first stage and at the end of its growth.
         sharpened: when that is, as a share of the steps.
-        fog_rate: learning rate of fog; of distances: ``distance_rate``, in cells; of colours: ``colour_rate``.
+        fog_rate: learning rate of fog; of distances ``distance_rate``, in cells; of colours ``colour_rate``.
         last_rate: what rates are multiplied by in the end.
         colour_scale: beyond about this error colours count by its size, not its square.
         mask_weight: of the mask's loss.
@@ -146,7 +146,7 @@ class GridSettings:
     band: float = within(4.0, 2, 50)
     rim: float = within(4.0, 0, 1000)
     tolerance: float = within(0.0, 0, 0.9)
-    seen_by: int = within(6, 1)
+    seen_by: float = within(0.16, 0, 1)
     shell: float = within(2.0, 0.5, 100)
     pressure: float = within(1.0, -100, 100)
     sharpness: tuple[float, ...] = within((150.0, 1000.0), 1, 1e5)
