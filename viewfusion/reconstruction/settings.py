@@ -226,7 +226,8 @@ def load_settings(preset: str | Path = "paper", overrides: Iterable[str] = ()) -
     """
     path = _preset_path(preset)
     settings = changed(Settings(), read_yaml(path, "preset", "--preset") or {}, str(path))
-    told, values = tuple(overrides), {}
+    told = tuple(overrides)
+    values: dict[str, Any] = {}
     for override in told:
         name, equals, text = override.partition("=")
         if not equals or not name.strip():
