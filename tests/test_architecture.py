@@ -76,9 +76,9 @@ TABLE = {
     "datasets": Row("errors geometry outputs preprocessing", "numpy PIL", "trimesh embreex"),
     # Views of any system to a mesh, so no pipeline and no model.
     "reconstruction": Row(
-        "errors geometry machine outputs resources views yaml_files",
+        "errors geometry outputs resources views yaml_files",
         "numpy torch PIL",
-        "embreex fast_simplification imageio_ffmpeg safetensors scipy skimage trimesh xatlas",
+        "fast_simplification safetensors scipy skimage trimesh xatlas",
     ),
     # The wiring.
     "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),
@@ -100,7 +100,7 @@ TABLE = {
         "typer rich numpy PIL",
         "packaging torch imageio_ffmpeg",
     ),
-    "__init__": Row("config errors geometry pipeline views zero123"),
+    "__init__": Row("config errors geometry pipeline reconstruction views zero123"),
     "__main__": Row("cli"),
 }
 
@@ -271,6 +271,7 @@ def test_importing_viewfusion_imports_nothing_heavy():
         ("export", "--help"),
         ("preprocess", "--help"),
         ("render-object", "--help"),
+        ("reconstruct", "--help"),
         ("dataset", "check", "--help"),
         ("compare", "--help"),
         ("benchmark-speed", "--help"),
