@@ -1,8 +1,8 @@
 """Measuring: an object goes in; its views, meshes of them and what those are worth come out, file by file.
 
 ``STATE/objects/KIND/NAME`` keeps what is true of an object: ``ring``, ``unseen``, ``elsewhere`` and ``sides``
-are folders of pictures, ``truth.ply`` its surface. ``STATE/STUDY/KIND/NAME`` has for each system the folder of
-its mesh and, last and by a rename, ``SYSTEM.json``: what is there is whole and never made again.
+are folders of pictures, ``truth.ply`` its surface. ``STATE/STUDY/KIND/NAME`` has for each system the folder
+of its mesh and, last and by a rename, ``SYSTEM.json``: what is there is whole and never made again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Objects in closed form: a name goes in, solids with colours come out.
 
-Each asks something else of a reconstruction: smoothness and stripes (ball), a hole (torus), edges (box), parts
-that meet (figure), thin legs (chair), a hollow that is seen into and a handle (mug). They are matt, as a
-texture can hold no highlight, and lit by one light that stands still.
+Each asks something else of a reconstruction: smoothness and stripes (ball), a hole (torus), edges (box),
+parts that meet (figure), thin legs (chair), a hollow that is seen into and a handle (mug). They are matt, as
+a texture can hold no highlight, and lit by one light that stands still.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from viewfusion.datasets import Light, Mesh, Renderer
 from viewfusion.evaluation.meshes import MeshSettings, Triangles, cleaned, score_meshes, topology
@@ -87,7 +88,9 @@ def _components(mesh: Triangles) -> int:
 
 
 def read_pictures(folder: Path) -> list[np.ndarray]:
-    """The RGBA pictures of a folder that :func:`viewfusion.datasets.write_layout` wrote, in order."""
-    from viewfusion.datasets import read_rgba
-
-    return [read_rgba(path) for path in sorted(folder.glob("*.png"))]
+    """The (S, S, 4) RGBA of a folder that :func:`viewfusion.datasets.write_layout` wrote, in order."""
+    pictures = []
+    for path in sorted(folder.glob("*.png")):
+        with Image.open(path) as picture:
+            pictures.append(np.asarray(picture.convert("RGBA")))
+    return pictures

@@ -47,7 +47,7 @@ def _to_solid(obj: ProceduralObject, row: int, points: torch.Tensor) -> torch.Te
 
 
 def surface(obj: ProceduralObject, cells: int = 256) -> Triangles:
-    """By marching cubes on ``cells`` a side, a multiple of :data:`BLOCK`; counter-clockwise seen from outside."""
+    """By marching cubes on ``cells`` a side, a multiple of :data:`BLOCK`; outside is counter-clockwise."""
     from skimage.measure import marching_cubes
 
     step, blocks = 2 * REACH / cells, cells // BLOCK

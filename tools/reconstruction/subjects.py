@@ -153,7 +153,7 @@ def subjects(kinds: Sequence[str], found: Sequence[Entry], solid: int) -> list[S
 
 
 def solid_meshes(found: Sequence[Entry], count: int) -> list[Furniture]:
-    """The first ``count`` held-out meshes that are closed and textured, in an order that says nothing of them.
+    """The first ``count`` held-out meshes that are closed and textured, in an order that says nothing.
 
     Whether a surface is closed decides whether there is a true volume at all.
 

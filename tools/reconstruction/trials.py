@@ -1,4 +1,4 @@
-"""How many steps a preset makes in some time: two short runs tell what a step takes and what the rest does."""
+"""How many steps fit into some time: two short runs tell what a step takes, and what the rest does."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .runs import reconstruct
 TRIALS = (4, 12)
 """Steps of the two runs."""
 
-STEPS = "training.steps"
-"""The setting that says how many."""
+STEPS = "paper.steps"
+"""The setting that says how many, of the preset that is given some time."""
 
 
 def steps_within(

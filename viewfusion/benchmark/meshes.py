@@ -27,8 +27,8 @@ INSIDE = ("mesh", "model", "meshes/model", "meshes/mesh")
 """What a mesh is called in its object's folder, without the suffix."""
 
 RECONSTRUCTED, IN_PLACE = "reconstruction.json", "mesh.ply"
-"""What tells a folder of `reconstruct`, and which of its meshes has the axes of the views' world, z up and the
-input view at azimuth 0. Its GLB faces the input along +Z: read by the rules of glTF it stands a quarter turn off."""
+"""What tells a folder of ``reconstruct``, and which of its meshes has the axes of the views' world: z up, the
+input view at azimuth 0. Its GLB faces the input along +Z, and read as any glTF stands a quarter turn off."""
 
 _SEEN_FROM, _SEEN_SIDE = 4, 160
 
