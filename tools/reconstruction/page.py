@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from evidence.folder import STUDY
 from evidence.page import filled
@@ -15,7 +14,7 @@ from viewfusion import ViewFusionError
 from viewfusion.outputs.files import write_bytes, write_json, write_png
 
 from . import tables
-from .results import METRICS, Results
+from .results import Results
 from .sheets import sheet
 from .systems import FUSED, INDEPENDENT, SMALL, STUDIES
 from .tables import SYSTEMS
@@ -35,7 +34,7 @@ def write_page(state: Path, page: Path, images: Path) -> list[str]:
     Raises:
         ViewFusionError: there is no page, no results, or no place for some.
     """
-    found = {name: Results(state / name) for name in STUDIES if (state / name / STUDY).exists()}
+    found = {name: Results.read(state / name) for name in STUDIES if (state / name / STUDY).exists()}
     found = {name: results for name, results in found.items() if results.objects}
     if not found:
         raise ViewFusionError(f"{state}: no finished object of any study; run `measure` first")
@@ -44,37 +43,28 @@ def write_page(state: Path, page: Path, images: Path) -> list[str]:
     except OSError as error:
         raise ViewFusionError(f"{page} cannot be read: {error.strerror}") from error
     link = Path(os.path.relpath(images, page.parent)).as_posix()
-    blocks = {
-        name: f"![{name}]({link}/reconstruction-{name}.png)\n\n{_TABLES[name](results)}"
-        for name, results in found.items()
-    }
+    blocks = {name: block(name, results, link) for name, results in found.items()}
     write_bytes(page, filled(text, blocks, page).encode())
     images.mkdir(parents=True, exist_ok=True)
     for name, results in found.items():
-        write_png(images / f"reconstruction-{name}.png", drawn(name, results))
-    write_json(page.with_suffix(".json"), {name: numbers(results) for name, results in found.items()})
+        write_png(images / picture(name), drawn(state / name, name, results))
+    write_json(page.with_suffix(".json"), {name: results.to_data() for name, results in found.items()})
     return list(blocks)
 
 
-def drawn(name: str, results: Results) -> Image.Image:
+def picture(name: str) -> str:
+    """The file of a study's sheet."""
+    return f"reconstruction-{name}.png"
+
+
+def block(name: str, results: Results, link: str) -> str:
+    """Markdown of a study; ``link`` is the folder of pictures as the page sees it."""
+    return f"![{name}]({link}/{picture(name)})\n\n{_TABLES[name](results)}"
+
+
+def drawn(folder: Path, name: str, results: Results) -> Image.Image:
     """Truth and meshes of some objects."""
     systems = [SMALL, FUSED, INDEPENDENT] if name == "spins" else results.systems
     rows = [("truth", "truth"), *((system, SYSTEMS.get(system, system)) for system in systems)]
-    step = max(1, -(-len(results.objects) // SHOWN))
-    return sheet(results.objects[::step], rows)
-
-
-def numbers(results: Results) -> dict[str, Any]:
-    """Every number that is told, by object and system, and what was measured."""
-    return {
-        "about": results.about,
-        "objects": {
-            each.name: {
-                system: {"failed": each.failed[system]}
-                if system in each.failed
-                else {**{name: each.value(system, name) for name in METRICS}, **each.systems[system]["form"]}
-                for system in results.systems
-            }
-            for each in results.objects
-        },
-    }
+    step = -(-len(results.objects) // SHOWN)
+    return sheet(folder, [each.name for each in results.objects[::step]], rows)

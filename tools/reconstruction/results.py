@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,21 +65,24 @@ METRICS = {
 """How they are called and told. Volumes are told of objects whose truth has one."""
 
 
+KEPT = ("closed", "credit", "scores", "psnr", "form", "cost", "options", "trial", "failed")
+"""Of a system's file, what numbers and tables are made of."""
+
+
 @dataclass(frozen=True)
 class Measured:
-    """One object with a file of every system.
+    """One object with a result of every system.
 
     Args:
-        place: where its files lie.
-        systems: what they hold.
+        systems: what their files hold.
     """
 
-    place: Path
+    name: str
     systems: dict[str, Content]
 
     @property
-    def name(self) -> str:
-        return f"{self.place.parent.name}/{self.place.name}"
+    def kind(self) -> str:
+        return self.name.partition("/")[0]
 
     @property
     def failed(self) -> dict[str, str]:
@@ -94,35 +96,60 @@ class Measured:
 
 @dataclass(frozen=True)
 class Results:
-    """A study's folder.
+    """A study.
 
-    Raises:
-        ViewFusionError: nothing was measured there.
+    Args:
+        about: what was measured, with what.
+        objects: in the order of the study, those that are done.
     """
 
-    folder: Path
+    about: dict[str, Any]
+    objects: list[Measured]
 
-    @cached_property
-    def about(self) -> dict[str, Any]:
-        return study_of(self.folder)
+    @classmethod
+    def read(cls, folder: Path) -> Results:
+        """Of a study's folder.
+
+        Raises:
+            ViewFusionError: nothing was measured there.
+        """
+        about, found = study_of(folder), []
+        for name in about["objects"]:
+            files = {system: folder / name / f"{system}.json" for system in about["names"]}
+            if all(file.exists() for file in files.values()):
+                held = {key: json.loads(file.read_text(encoding="utf-8")) for key, file in files.items()}
+                found.append(Measured(name, held))
+        return cls(about, found)
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Results:
+        """Of what :meth:`to_data` gave."""
+        return cls(data["about"], [Measured(each["name"], each["systems"]) for each in data["objects"]])
+
+    def to_data(self) -> dict[str, Any]:
+        """For JSON: all that is told."""
+        objects = [
+            {
+                "name": each.name,
+                "systems": {
+                    system: {key: content[key] for key in KEPT if key in content}
+                    for system, content in each.systems.items()
+                },
+            }
+            for each in self.objects
+        ]
+        return {"about": self.about, "objects": objects}
 
     @property
     def systems(self) -> list[str]:
         return list(self.about["names"])
 
-    @cached_property
-    def objects(self) -> list[Measured]:
-        """In the order of the study, those that are done."""
-        found = []
-        for name in self.about["objects"]:
-            files = {system: self.folder / name / f"{system}.json" for system in self.systems}
-            if all(file.exists() for file in files.values()):
-                held = {key: json.loads(file.read_text(encoding="utf-8")) for key, file in files.items()}
-                found.append(Measured(self.folder / name, held))
-        return found
+    @property
+    def kinds(self) -> list[str]:
+        return list(dict.fromkeys(each.kind for each in self.objects))
 
     def of_kind(self, kinds: Sequence[str]) -> list[Measured]:
-        return [each for each in self.objects if each.name.partition("/")[0] in kinds]
+        return [each for each in self.objects if each.kind in kinds]
 
     def mean(self, system: str, metric: str, kinds: Sequence[str]) -> Interval | None:
         """Over the objects of some kinds that have the number."""
@@ -141,7 +168,3 @@ class Results:
         return sum(
             all(each.value(system, metric) is not None for system in systems) for each in self.of_kind(kinds)
         )
-
-    @property
-    def kinds(self) -> list[str]:
-        return list(dict.fromkeys(each.name.partition("/")[0] for each in self.objects))

@@ -23,6 +23,7 @@ AS_IT_IS = Light(ambient=1.0)
 """A texture that was baked from lit views shows their light already."""
 
 DIGITS = 6
+_IN_UNITS = "mesh-syncdreamer"  # it takes predictions to be in units of the truth's longest side
 _MOST_DB = 60.0  # of equal pictures, whose PSNR is infinite
 
 
@@ -35,12 +36,20 @@ def mesh_scores(shape: Triangles, truth: Triangles) -> tuple[dict[str, dict[str,
     scores, notes = {}, {}
     for name in PROTOCOLS:
         settings = MeshSettings.from_data(load_protocol(name).mesh)
-        found, told = score_meshes(shape, truth, settings)
+        ours = in_units_of(truth, shape) if name == _IN_UNITS else shape
+        found, told = score_meshes(ours, truth, settings)
         scores[name] = {
             metric: None if value is None else round(value, DIGITS) for metric, value in found.items()
         }
         notes |= dict.fromkeys(told)
     return scores, list(notes)
+
+
+def in_units_of(truth: Triangles, shape: Triangles) -> Triangles:
+    """``shape`` moved and scaled as :func:`aligned` centres and scales ``truth`` to a longest side of 1."""
+    used = truth.vertices[truth.faces.reshape(-1)]
+    low, high = used.min(0), used.max(0)
+    return Triangles((shape.vertices - (low + high) / 2) / (high - low).max(), shape.faces)
 
 
 def picture_scores(mesh: Mesh, poses: Sequence[Pose], truth: Iterable[np.ndarray]) -> list[float]:
