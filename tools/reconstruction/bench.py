@@ -124,17 +124,14 @@ class Bench:
         if system.views == TRUE:
             return known.folder / "ring"
         assert self.spinner is not None
-        name = known.subject.name
+        name, size = known.subject.name, self.spinner.size
         path = self.state / self.study / "views" / name / system.views
-        record = {"options": {"views": system.views}}
-        if path.exists():
-            return path
         if system.views == SMALL:
-            pictures = known.subject.pictures(RING, self.spinner.size)
-            write_layout(path, "viewfusion", pictures, Cameras(RING, self.spinner.size), record)
+            _write_pictures(path, known.subject, RING, size)
         else:
             assert system.views in VARIANTS
-            small = next(iter(known.subject.pictures(RING[:1], self.spinner.size)))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            small = next(iter(known.subject.pictures(RING[:1], size)))
             self.spinner.write(path, system.views, small, name)
         return path
 
@@ -172,7 +169,7 @@ class Known:
         """
         folder = state / "objects" / subject.kind / subject.short
         for name, poses in PLACES.items():
-            _write_pictures(folder / name, subject, poses)
+            _write_pictures(folder / name, subject, poses, SIZE)
         path = folder / "truth.ply"
         if not path.exists():
             write_truth(path, subject.truth())
@@ -180,11 +177,12 @@ class Known:
         return cls(subject, folder, truth, round(closedness(truth), 4))
 
 
-def _write_pictures(path: Path, subject: Subject, poses: tuple[Pose, ...]) -> None:
+def _write_pictures(path: Path, subject: Subject, poses: tuple[Pose, ...], size: int) -> None:
+    """The folder of true pictures, if it is not there yet."""
     places = [[pose.azimuth, pose.elevation, pose.radius] for pose in poses]
-    record = {"schema": 1, "mesh": {"name": subject.name}, "options": {"poses": places, "size": SIZE}}
+    record = {"schema": 1, "mesh": {"name": subject.name}, "options": {"poses": places, "size": size}}
     if not is_finished(path, record):
-        write_layout(path, "viewfusion", subject.pictures(poses, SIZE), Cameras(poses, SIZE), record)
+        write_layout(path, "viewfusion", subject.pictures(poses, size), Cameras(poses, size), record)
 
 
 def _shape(shape: Triangles) -> np.ndarray:

@@ -1,20 +1,20 @@
-"""Spins of a model: one true view goes in, a folder of views comes out."""
+"""Spins of a model: one true view goes in, the folder of a run comes out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from viewfusion import Config, ViewFusionPipeline, load_config
 from viewfusion.benchmark import object_seed
 from viewfusion.config import changed
-from viewfusion.datasets import Cameras, write_layout
+from viewfusion.outputs.run_folder import RunFolder
 from viewfusion.preprocessing import PreparedImage
 from viewfusion.views import ViewSet
+from viewfusion.zero123 import checkpoint_hash, find_checkpoint
 
 from .places import RING
 from .systems import VARIANTS
@@ -25,7 +25,7 @@ class Spinner:
     """A model under measurement; loaded on first use.
 
     Args:
-        checkpoint: a path.
+        checkpoint: a name or a path.
     """
 
     checkpoint: str
@@ -33,6 +33,10 @@ class Spinner:
     @cached_property
     def pipeline(self) -> ViewFusionPipeline:
         return ViewFusionPipeline.from_checkpoint(self.checkpoint)
+
+    @cached_property
+    def sha256(self) -> str:
+        return checkpoint_hash(find_checkpoint(self.checkpoint))
 
     @property
     def size(self) -> int:
@@ -44,18 +48,26 @@ class Spinner:
         overrides = [f"views={len(RING)}", f"fusion.variant={VARIANTS[views]}"]
         return self.pipeline.settled(load_config(overrides=overrides))
 
-    def write(self, path: Path, views: str, rgba: np.ndarray, name: str) -> dict[str, Any]:
-        """Make the folder ``path`` of a spin from one true view; what was made of what.
+    def write(self, path: Path, views: str, rgba: np.ndarray, name: str) -> None:
+        """Make ``path`` the folder of a spin from one true view, as ``generate-360`` leaves it.
 
         Args:
             rgba: (S, S, 4) uint8, the view at azimuth 0.
             name: of the object; its noise is drawn from this, whatever the views.
         """
-        seed, first = object_seed(0, name), RING[0]
+        first = RING[0]
         config = changed(
-            self.config(views), seed=seed, elevation_deg=first.elevation_deg, radius=first.radius
+            self.config(views),
+            seed=object_seed(0, name),
+            elevation_deg=first.elevation_deg,
+            radius=first.radius,
         )
-        made: ViewSet = self.pipeline(PreparedImage(rgba, "rendered"), config.trajectory(), config)
-        record = {"schema": 1, "object": {"name": name}, "options": {"views": views, "seed": seed}}
-        write_layout(path, "viewfusion", [view.rgb for view in made], Cameras(RING, self.size), record)
-        return record
+        fingerprint = {"config": config.to_dict(), "object": name, "checkpoint": self.sha256}
+        with RunFolder.open(path, fingerprint) as folder:
+            if folder.complete:
+                return
+            folder.write_input(rgba)
+            made: ViewSet = self.pipeline(PreparedImage(rgba, "rendered"), config.trajectory(), config)
+            checkpoint = {"name": Path(self.checkpoint).name, "sha256": self.sha256}
+            source = {"file": name, "method": "rendered"}
+            folder.finish(made, config=config.to_dict(), checkpoint=checkpoint, source=source, title=name)
