@@ -99,7 +99,7 @@ TABLE = {
         "typer rich numpy PIL",
         "packaging torch imageio_ffmpeg",
     ),
-    "__init__": Row("config errors geometry pipeline views zero123"),
+    "__init__": Row("config errors geometry pipeline reconstruction views zero123"),
     "__main__": Row("cli"),
 }
 
@@ -270,6 +270,7 @@ def test_importing_viewfusion_imports_nothing_heavy():
         ("export", "--help"),
         ("preprocess", "--help"),
         ("render-object", "--help"),
+        ("reconstruct", "--help"),
         ("dataset", "check", "--help"),
         ("compare", "--help"),
         ("benchmark-speed", "--help"),

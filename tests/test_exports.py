@@ -400,7 +400,9 @@ def test_the_same_run_gives_the_same_bytes(run, tmp_path):
 
     for copy in ("a", "b"):
         for name, form in FORMATS.items():
-            export(read_run(run), name, tmp_path / copy / form.file, Playback(fps=7) if form.plays else None)
+            views, playback = read_run(run), Playback(fps=7) if form.plays else None
+            alphas = [np.full((64, 64), 0.5)] * len(views) if form.needs_alphas else None
+            export(views, name, tmp_path / copy / form.file, playback, alphas)
     first = contents(tmp_path / "a")
-    assert len(first) == 3 * 16 + 5 + 3, "pictures of three folders, their other files, three single files"
+    assert len(first) == 4 * 16 + 6 + 3, "pictures of four folders, their other files, three single files"
     assert first == contents(tmp_path / "b")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from viewfusion.errors import ViewFusionError
     from viewfusion.geometry import Pose, Trajectory, around, elevation_sweep, path_to, ring, ring_around
     from viewfusion.pipeline import ViewFusionPipeline
+    from viewfusion.reconstruction.reconstruct import reconstruct
     from viewfusion.views import View, ViewSet
     from viewfusion.zero123 import Zero123, load_zero123
 
@@ -34,6 +35,7 @@ _HOMES = {
     "load_config": "config",
     "load_zero123": "zero123",
     "path_to": "geometry",
+    "reconstruct": "reconstruction.reconstruct",
     "ring": "geometry",
     "ring_around": "geometry",
 }
@@ -53,6 +55,7 @@ __all__ = [
     "load_config",
     "load_zero123",
     "path_to",
+    "reconstruct",
     "ring",
     "ring_around",
 ]

@@ -38,6 +38,7 @@ from .options import (
     Layout,
     Mask,
     MaxBatch,
+    MeshPreset,
     MeshUp,
     ModelConfig,
     Nodes,
@@ -57,6 +58,7 @@ from .options import (
     TrajectoryFile,
     Views,
     Without,
+    Yes,
 )
 from .photos import split_settings
 from .signals import stopping_kindly, stopping_on_signals
@@ -119,12 +121,18 @@ def generate_360(
     dtype: Dtype = "auto",
     compile: Compile = False,
     offload: Offload = False,
+    mesh: Annotated[
+        bool, typer.Option("--mesh", help="Then make each turn's mesh too, as `reconstruct` does.")
+    ] = False,
+    mesh_preset: MeshPreset = None,
+    yes: Yes = False,
     out: Out = Path("out"),
     force: Force = False,
 ) -> None:
     """Turn each photo into a 360-degree sequence: views, GIF, MP4, contact sheet, cameras."""
     from .generate_360 import generate_360 as generate
     from .preparing import read_preparation
+    from .reconstruct import Options as Meshing
     from .session import Options
     from .wanted import wanted_turn
 
@@ -146,8 +154,9 @@ def generate_360(
         parallel_objects,
         running,
     )
+    meshing = Meshing(preset=mesh_preset, device=device, force=force, yes=yes) if mesh else None
     with stopping_kindly():
-        generate(photos, options, wanted, num_samples)
+        generate(photos, options, wanted, num_samples, meshing)
 
 
 @app.command("generate-view")
@@ -274,7 +283,9 @@ def plan(
 @app.command()
 def export(
     run_folder: Annotated[Path, typer.Argument(help="A finished run, such as out/chair.")],
-    to: Annotated[str, typer.Option(help="nerfstudio, colmap, syncdreamer, viewfusion, gif or mp4.")],
+    to: Annotated[
+        str, typer.Option(help="nerfstudio, colmap, instant-ngp, syncdreamer, viewfusion, gif or mp4.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="File or folder to make.  [default: in RUN_FOLDER/exports]")
     ] = None,
@@ -291,6 +302,67 @@ def export(
     from .export import export_run
 
     export_run(run_folder, to, out, fps=fps, seconds=seconds, loop=loop, bounce=bounce, size=size)
+
+
+@app.command()
+def reconstruct(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DIR... [KEY=VALUE...]",
+            help="Runs, folders of posed views of one object each, transforms.json, strips of 16 views; and "
+            "settings such as resolution=192.",
+        ),
+    ],
+    method: Annotated[
+        str, typer.Option(help="neus, or none: leave that to another tool, see --export.")
+    ] = "neus",
+    preset: MeshPreset = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder to make; of several inputs, one each below it.  [default: DIR/mesh of a run, "
+            "else out/NAME-mesh]"
+        ),
+    ] = None,
+    export: Annotated[
+        str | None, typer.Option(help="nerfstudio, colmap or instant-ngp: what --method none writes.")
+    ] = None,
+    device: Device = "auto",
+    seed: Annotated[int | None, typer.Option(help="Same seed, same mesh.  [default: 0]")] = None,
+    hold_out: Annotated[
+        int | None,
+        typer.Option(help="Every so-many-th view tells how good the mesh is instead; 0: none.  [default: 9]"),
+    ] = None,
+    layout: Annotated[str, typer.Option(help="Of DIR, if it is not told apart by itself.")] = "auto",
+    fov_deg: Annotated[
+        float | None, typer.Option("--fov", help="Horizontal, in degrees.  [default: as DIR says, or 49.134]")
+    ] = None,
+    elevation_deg: Annotated[
+        float | None,
+        typer.Option(help="Of numbered pictures without cameras, over the horizon.  [default: 30]"),
+    ] = None,
+    distance: Annotated[
+        float | None, typer.Option("--distance", "--radius", help="And of their cameras.  [default: 1.5]")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Reduce larger pictures to so many pixels on the longer side.")
+    ] = None,
+    yes: Yes = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Start anew where a folder is another mesh's; only its files go.")
+    ] = False,
+) -> None:
+    """Make a textured mesh of each set of posed views: GLB, OBJ, PLY, turntable, comparison with the views."""
+    from .reconstruct import Cameras, Options, split_inputs
+    from .reconstruct import reconstruct as run
+
+    paths, settings = split_inputs(inputs)
+    told = {"seed": seed, "scene.hold_out": hold_out}
+    settings += [f"{key}={value}" for key, value in told.items() if value is not None]
+    options = Options(method, preset, tuple(settings), device, out, export, force, yes)
+    with stopping_kindly("meshes and the last checkpoint"):
+        run(paths, Cameras(layout, fov_deg, elevation_deg, distance, size), options)
 
 
 @app.command("render-object")

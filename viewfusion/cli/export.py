@@ -27,11 +27,16 @@ def export_run(
     """
     from viewfusion.outputs import Playback, export, find_format, read_run
 
+    from .posed_views import read_posed_views
+
     console = Console(stderr=True, highlight=False)
     path = out or folder / "exports" / find_format(to).file
     playback = Playback(fps, seconds, loop, bounce, size)
+    alphas = None
     with console.status("reading the views"):
         views = read_run(folder)
+        if find_format(to).needs_alphas:
+            alphas = read_posed_views(folder, layout="run").alphas_for(to)
     with console.status(f"writing {len(views)} views"):
-        export(views, to, path, playback)
+        export(views, to, path, playback, alphas)
     say(console, f"{len(views)} views as {to} in {path}")

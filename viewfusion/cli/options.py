@@ -111,3 +111,10 @@ Nodes = Annotated[int, typer.Option("--num-nodes", help="Machines, where torchru
 Strategy = Annotated[str, typer.Option(help="Lightning's.")]
 RunOut = Annotated[Path, typer.Option("--out", help="The folder of the run; the same command goes on in it.")]
 MeshUp = Annotated[str, typer.Option(help="Which axis points up in meshes: y, z, or auto.")]
+MeshPreset = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the mesh: cpu, balanced, paper, or a YAML file.  [default: cpu, with a GPU balanced]"
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Start meshes that take over an hour without asking.")]

@@ -7,6 +7,7 @@ no 3D points: the poses are known, nothing was matched.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from viewfusion.geometry import camera_to_world, intrinsics, opengl_to_colmap
 
-from .files import atomic_folder, write_bytes, write_pngs
+from .files import atomic_folder, write_bytes, write_png, write_pngs
 
 if TYPE_CHECKING:
     from viewfusion.views import ViewSet
@@ -31,19 +32,32 @@ _POINTS = (
 )
 
 
-def write_colmap(path: str | Path, views: ViewSet) -> None:
+def write_colmap(path: str | Path, views: ViewSet, alphas: Sequence[np.ndarray | None] | None = None) -> None:
     """A folder at ``path``: ``sparse/0/{cameras,images,points3D}.txt`` and ``images/000.png``, ...
+
+    With alphas also ``masks/000.png.png``, ..., named as COLMAP's ``ImageReader.mask_path`` wants them: it
+    takes no features where they are black.
 
     Raises:
         ViewFusionError: it cannot be written, or there is something at ``path``.
     """
     with atomic_folder(path) as folder:
         names = write_pngs(folder / "images", (view.rgb for view in views))
+        if alphas is not None:
+            _write_masks(folder / "masks", names, alphas)
         model = folder / "sparse" / "0"
         model.mkdir(parents=True)
         write_bytes(model / "cameras.txt", (_CAMERAS + _camera_line(views)).encode())
         write_bytes(model / "images.txt", (_IMAGES + _image_lines(views, names)).encode())
         write_bytes(model / "points3D.txt", _POINTS.encode())
+
+
+def _write_masks(folder: Path, names: Sequence[str], alphas: Sequence[np.ndarray | None]) -> None:
+    """White where a pixel is more than half the object's; none for a view without alpha."""
+    folder.mkdir()
+    for name, alpha in zip(names, alphas, strict=True):
+        if alpha is not None:
+            write_png(folder / f"{name}.png", np.where(alpha > 0.5, 255, 0).astype(np.uint8))
 
 
 def _camera_line(views: ViewSet) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +11,15 @@ from viewfusion.errors import ViewFusionError
 
 from .colmap import write_colmap
 from .files import explained
+from .instant_ngp import write_instant_ngp
 from .nerfstudio import write_nerfstudio
 from .numbered import write_numbered
 from .playback import Playback, play_gif, play_mp4
 from .syncdreamer import write_syncdreamer
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from viewfusion.views import ViewSet
 
 
@@ -26,18 +29,23 @@ class Format:
 
     Args:
         file: what it is called where nobody says; a suffix is part of the format.
-        write: (path, views), and where ``plays`` a :class:`Playback` too.
+        write: (path, views), where ``plays`` a :class:`Playback`, and where it takes them the alphas too.
         plays: whether it moves.
+        takes_alphas: whether it has a place for what of a picture is the object.
+        needs_alphas: whether it makes no sense without.
     """
 
     file: str
     write: Callable[..., None]
     plays: bool = False
+    takes_alphas: bool = False
+    needs_alphas: bool = False
 
 
 FORMATS = {
-    "nerfstudio": Format("nerfstudio", write_nerfstudio),
-    "colmap": Format("colmap", write_colmap),
+    "nerfstudio": Format("nerfstudio", write_nerfstudio, takes_alphas=True),
+    "colmap": Format("colmap", write_colmap, takes_alphas=True),
+    "instant-ngp": Format("instant-ngp", write_instant_ngp, takes_alphas=True, needs_alphas=True),
     "syncdreamer": Format("syncdreamer.png", write_syncdreamer),
     "viewfusion": Format("viewfusion", write_numbered),
     "gif": Format("turn.gif", play_gif, plays=True),
@@ -45,7 +53,13 @@ FORMATS = {
 }
 
 
-def export(views: ViewSet, to: str, path: str | Path, playback: Playback | None = None) -> None:
+def export(
+    views: ViewSet,
+    to: str,
+    path: str | Path,
+    playback: Playback | None = None,
+    alphas: Sequence[np.ndarray | None] | None = None,
+) -> None:
     """Write ``views`` in the format named ``to`` to ``path``; folders above it are made.
 
     Args:
@@ -53,6 +67,8 @@ def export(views: ViewSet, to: str, path: str | Path, playback: Playback | None 
         to: a key of :data:`FORMATS`.
         path: the file or folder to make; nothing may be there.
         playback: for the formats that move.
+        alphas: (H, W) in [0, 1] for each view, None where one has none; for the formats that take them, the
+            others have the pictures over white.
 
     Raises:
         ViewFusionError: an unknown format, a path that is taken or has the wrong suffix, options or views the
@@ -70,7 +86,12 @@ def export(views: ViewSet, to: str, path: str | Path, playback: Playback | None 
         raise ViewFusionError(f"{path} is there already; choose another --out or remove it")
     with explained(path.parent, "cannot be made"):
         path.parent.mkdir(parents=True, exist_ok=True)
-    format_.write(path, views, *([playback or Playback()] if format_.plays else []))
+    if format_.plays:
+        format_.write(path, views, playback or Playback())
+    elif format_.takes_alphas:
+        format_.write(path, views, alphas)
+    else:
+        format_.write(path, views)
 
 
 def find_format(to: str) -> Format:

@@ -14,6 +14,7 @@ import numpy as np
 
 from viewfusion.geometry import Pose, camera_to_world, intrinsics, opengl_to_nerfstudio
 
+from .alphas import with_alpha
 from .files import atomic_folder, write_json, write_pngs
 
 if TYPE_CHECKING:
@@ -23,14 +24,22 @@ IMAGES = "images"
 """The folder of the pictures. nerfstudio looks for smaller ones beside it, in ``images_2`` and so on."""
 
 
-def write_nerfstudio(path: str | Path, views: ViewSet) -> None:
+def write_nerfstudio(
+    path: str | Path, views: ViewSet, alphas: Sequence[np.ndarray | None] | None = None
+) -> None:
     """A folder at ``path``: ``transforms.json`` and ``images/000.png``, ..., in the order of ``views``.
+
+    With alphas the pictures are RGBA, else RGB.
 
     Raises:
         ViewFusionError: it cannot be written, or there is something at ``path``.
     """
     with atomic_folder(path) as folder:
-        names = write_pngs(folder / IMAGES, (view.rgb for view in views))
+        pictures = (
+            view.rgb if alphas is None else with_alpha(view.rgb, alphas[place])
+            for place, view in enumerate(views)
+        )
+        names = write_pngs(folder / IMAGES, pictures)
         height, width = views[0].image.shape[1:]
         poses = [view.pose for view in views]
         write_json(folder / "transforms.json", transforms_json(poses, names, (height, width), views.fov))

@@ -1,0 +1,180 @@
+"""One mesh's folder: checkpoints and products go in, a folder that is finished or can be continued comes out.
+
+``reconstruction.json``, how the mesh was made, is written last and makes the folder whole. While unfinished,
+``.resume/`` holds what the next call continues from. The rules are those of a run's folder: whose it is,
+is told by a fingerprint, and one of another fingerprint or of somebody else is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from viewfusion.errors import ViewFusionError
+from viewfusion.outputs.files import explained, remove_partial, write_json
+from viewfusion.outputs.locking import FolderLock
+from viewfusion.outputs.ownership import can_be_opened, differences, read_json
+
+RECORD = "reconstruction.json"
+PREVIEW = "preview.png"
+MESHES = ("mesh.glb", "mesh.obj", "mesh.mtl", "mesh.png", "mesh.ply")
+PICTURES = ("turntable.mp4", "comparison.png", PREVIEW)
+PRODUCTS = (*MESHES, *PICTURES)
+"""Every file that a folder ends with, besides its record."""
+
+SCHEMA = 1
+"""Of the record; raised when a field changes its meaning."""
+
+_TOLD = 3
+"""So many differences are named."""
+
+
+class MeshFolder:
+    """The folder of one mesh, held exclusively; a context manager.
+
+    Args:
+        path: made where it is missing, parents too.
+        fingerprint: everything that decides the mesh, as JSON has it.
+        force: remove the products of another fingerprint instead of refusing, and start anew.
+
+    Raises:
+        ViewFusionError: another call writes to it, it holds another mesh or other people's files, or it is no
+            folder that can be written to.
+    """
+
+    def __init__(self, path: str | Path, fingerprint: dict[str, Any], force: bool = False) -> None:
+        self.path = Path(path)
+        self._fingerprint = {"schema": SCHEMA, **json.loads(json.dumps(fingerprint))}
+        self._resume = self.path / ".resume"
+        self._is_new = not self.path.exists()
+        with explained(self.path, "cannot be made"):
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                raise ViewFusionError(f"{self.path} is a file, not a folder; choose another --out") from None
+        self._lock = FolderLock(self.path)
+        try:
+            with explained(self.path, "cannot be used"):
+                self.complete = self._check(force)
+                self._start()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> MeshFolder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.release()
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where training keeps its state; there only once something is trained."""
+        return self._resume / "training"
+
+    @property
+    def history(self) -> Path:
+        """Where the losses up to the checkpoint are."""
+        return self._resume / "history.json"
+
+    def record(self) -> dict[str, Any]:
+        """How the mesh was made; {} while it is not finished."""
+        return read_json(self.path / RECORD)
+
+    def finish(self, record: dict[str, Any]) -> None:
+        """Write the record, which makes the folder whole, and drop what only an unfinished one needs.
+
+        Raises:
+            ViewFusionError: it cannot be written.
+        """
+        files = [name for name in PRODUCTS if (self.path / name).is_file()]
+        write_json(self.path / RECORD, {**record, "fingerprint": self._fingerprint, "files": files})
+        shutil.rmtree(self._resume, ignore_errors=True)
+        self.complete = True
+
+    def abandon(self) -> None:
+        """Leave nothing of a mesh that was not begun after all."""
+        shutil.rmtree(self._resume, ignore_errors=True)
+        self._lock.release()
+        if self._is_new:
+            with explained(self.path, "cannot be removed"):
+                self.path.rmdir()
+
+    def _check(self, force: bool) -> bool:
+        """Whether the folder is this mesh's and whole; raises where it is anybody else's."""
+        record = self.record()
+        if (self.path / RECORD).exists():
+            if not isinstance(record.get("fingerprint"), dict):
+                raise ViewFusionError(
+                    f"{self.path / RECORD} is damaged or not viewfusion's; choose another --out or remove it"
+                )
+            return self._is_this(record["fingerprint"], force) and self._is_whole(record)
+        started = read_json(self._resume / "run.json")
+        if started:
+            self._is_this(started, force)
+        else:
+            self._refuse_strangers()
+        return False
+
+    def _is_this(self, known: dict[str, Any], force: bool) -> bool:
+        """Whether ``known`` is what this mesh goes by; if not, the folder is emptied or refused."""
+        different = differences(known, self._fingerprint)
+        if different and not force:
+            more = f" and {len(different) - _TOLD} more" if len(different) > _TOLD else ""
+            raise ViewFusionError(
+                f"{self.path} was made with {'; '.join(different[:_TOLD])}{more}; "
+                "choose another --out, or --force to start anew there"
+            )
+        if different:
+            self._discard()
+        return not different
+
+    def _is_whole(self, record: dict[str, Any]) -> bool:
+        files = record.get("files")
+        return (
+            isinstance(files, list)
+            and set(MESHES[:1]) <= {*files} <= {*PRODUCTS}
+            and all(can_be_opened(self.path / name) for name in files)
+        )
+
+    def _discard(self) -> None:
+        """Remove another mesh's files. What says whose they are goes last."""
+        for name in PRODUCTS:
+            (self.path / name).unlink(missing_ok=True)
+        for name in (self.checkpoint.name, self.history.name):
+            _remove(self._resume / name)
+        (self._resume / "run.json").unlink(missing_ok=True)
+        (self.path / RECORD).unlink(missing_ok=True)
+
+    def _refuse_strangers(self) -> None:
+        """Files of our names that no call of ours has made are somebody's."""
+        for name in PRODUCTS:
+            if (self.path / name).exists():
+                raise ViewFusionError(
+                    f"{self.path / name} is there already and no mesh's that can be continued; "
+                    "choose another --out or remove it"
+                )
+
+    def _start(self) -> None:
+        """Mark the folder as this mesh's, unless it is whole."""
+        for folder in (self.path, self._resume):
+            remove_partial(folder)
+        if self.complete:
+            shutil.rmtree(self._resume, ignore_errors=True)
+            return
+        self._resume.mkdir(exist_ok=True)
+        if read_json(self._resume / "run.json") != self._fingerprint:
+            for name in (self.checkpoint.name, self.history.name):
+                _remove(self._resume / name)  # of unknown origin
+            write_json(self._resume / "run.json", self._fingerprint)
+        # A record whose files are not all there must not vouch for those made now.
+        (self.path / RECORD).unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,222 @@
+"""What can be set about a reconstruction: a preset and dotted overrides go in, checked settings come out.
+
+Every default and what it may be stands here once; a preset (configs/reconstruction/) states departures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from viewfusion.errors import ViewFusionError, did_you_mean
+from viewfusion.resources import resource_folder
+from viewfusion.yaml_files import parse_yaml, read_yaml
+
+from .finishing import Finishing
+from .scene import SceneSettings
+from .texture import Baking
+
+if TYPE_CHECKING:
+    from .training import Recipe
+
+PRESETS = ("paper",)
+RECIPES = ("paper",)
+
+_Settings = TypeVar("_Settings")
+
+
+def within(default: Any, least: float, most: float = math.inf) -> Any:
+    """A field that holds a number (whole if the default is) or, for a tuple, several, from least to most."""
+    return field(default=default, metadata={"range": (least, most)})
+
+
+def one_of(default: str, words: tuple[str, ...]) -> Any:
+    """A field that holds one of some words."""
+    return field(default=default, metadata={"words": words})
+
+
+@dataclass(frozen=True)
+class PaperSettings:
+    """The recipe of the paper's networks.
+
+    Args:
+        steps: of training.
+        rays: of a step, from anywhere in the views.
+        foreground_rays: of a step, from the object.
+        rays_at_once: for memory; a step's rays are rendered and differentiated in such parts.
+        coarse: samples spread evenly over a ray.
+        fine: samples added where the surface is, in ``rounds``.
+        anneal_steps: until surfaces count from the front only.
+        learning_rate: of AdamW.
+        warm_up_steps: until it is reached.
+        rate_floor: share of it that training begins with, and that would be reached at its end: halfway
+            there, in logarithms, the second half is trained with.
+        colour_weight: of the losses in the total.
+        width: of the hidden layers of both networks.
+        features: from the distance's network to the colours'.
+        layers: hidden ones of the distance's network; the point enters again at ``skip``.
+        frequencies: octaves of waves of the point; of the direction: ``direction_frequencies``.
+        radius: of the sphere that it begins as.
+        deviation: v at the start, of the inverse deviation exp(10 v).
+        pixel_centre: where in a pixel its ray goes through: 0.5 the middle; 0, the corner, is what the
+            method's own reconstruction takes.
+    """
+
+    steps: int = within(2000, 1)
+    rays: int = within(3584, 1)
+    foreground_rays: int = within(512, 0)
+    rays_at_once: int = within(512, 1)
+    coarse: int = within(64, 2)
+    fine: int = within(64, 0)
+    rounds: int = within(4, 1)
+    anneal_steps: int = within(200, 0)
+    learning_rate: float = within(5e-4, 1e-9, 1)
+    warm_up_steps: int = within(100, 0)
+    rate_floor: float = within(0.02, 1e-9, 1)
+    colour_weight: float = within(0.5, 0)
+    eikonal_weight: float = within(0.1, 0)
+    mask_weight: float = within(1.0, 0)
+    width: int = within(256, 1, 4096)
+    features: int = within(256, 0)
+    layers: int = within(8, 1, 100)
+    skip: int = within(4, 1)
+    frequencies: int = within(6, 0, 20)
+    colour_layers: int = within(4, 1, 100)
+    direction_frequencies: int = within(4, 0, 20)
+    radius: float = within(0.5, 0.01, 0.6)
+    deviation: float = within(0.3, -1, 1)
+    pixel_centre: float = within(0.5, 0, 1)
+
+    def __post_init__(self) -> None:
+        encoded = 3 + 6 * self.frequencies  # the encoded point is part of the layer at the skip
+        if self.width <= encoded:
+            raise ViewFusionError(
+                f"paper.width must be more than {encoded} with these frequencies, got {self.width}"
+            )
+        if self.fine % self.rounds:
+            raise ViewFusionError(
+                f"paper.fine must be a multiple of paper.rounds, got {self.fine} and {self.rounds}"
+            )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a reconstruction, besides the views.
+
+    Args:
+        recipe: what is trained and how.
+        seed: of all that is left to chance.
+        resolution: points along a side of the grid that the surface is read off.
+        scene: how views become a scene.
+        finishing: of the surface.
+        texture: how it is coloured.
+    """
+
+    recipe: str = one_of("paper", RECIPES)
+    seed: int = within(0, 0, 2**63 - 1)
+    resolution: int = within(256, 16, 1024)
+    paper: PaperSettings = PaperSettings()
+    scene: SceneSettings = field(default_factory=SceneSettings)
+    finishing: Finishing = field(default_factory=Finishing)
+    texture: Baking = field(default_factory=Baking)
+
+
+def make_recipe(settings: Settings) -> Recipe:
+    """The recipe that the settings name."""
+    from .paper import PaperRecipe
+
+    return PaperRecipe(settings.paper)
+
+
+def load_settings(preset: str | Path = "paper", overrides: Iterable[str] = ()) -> Settings:
+    """Defaults, then a preset, then ``name=value`` overrides as "paper.steps=500".
+
+    Args:
+        preset: one of PRESETS, or a YAML file.
+
+    Raises:
+        ViewFusionError: no such preset, an unknown name, or a value that cannot be.
+    """
+    path = _preset_path(preset)
+    settings = changed(Settings(), read_yaml(path, "preset", "--preset") or {}, str(path))
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        if not equals or not name.strip():
+            raise ViewFusionError(f"{override[:80]!r} is no setting; write NAME=VALUE, as seed=1")
+        values = parse_yaml(text, override[:80], "write NAME=VALUE, as seed=1")
+        for part in reversed(name.strip().split(".")):
+            values = {part: values}
+        settings = changed(settings, values, override[:80])
+    return settings
+
+
+def changed(settings: _Settings, values: object, source: str, prefix: str = "") -> _Settings:
+    """A copy with some values replaced; names and values come from anybody.
+
+    Args:
+        settings: a frozen dataclass of :func:`within`, :func:`one_of` and dataclasses like it.
+        values: name -> value.
+        source: where they come from, for messages.
+    """
+    known = {each.name: each for each in fields(settings)}  # type: ignore[arg-type]
+    if not isinstance(values, dict):
+        raise ViewFusionError(f"{source}: {prefix or 'a preset'} holds keys of its own: {', '.join(known)}")
+    changes = {}
+    for key, value in values.items():
+        name = prefix + str(key)[:80]
+        if key not in known:
+            hint = did_you_mean(key, known) or f"; known: {', '.join(known)}"
+            raise ViewFusionError(f"{source}: unknown key {name!r}{hint}")
+        old = getattr(settings, key)
+        if is_dataclass(old):
+            changes[key] = changed(old, value, source, f"{name}.")
+        else:
+            changes[key] = _checked(known[key], old, value, f"{source}: {name}")
+    return replace(settings, **changes)  # type: ignore[type-var]
+
+
+def _checked(known: Field, old: Any, value: Any, name: str) -> Any:
+    """``value`` as the kind of ``old``, if the field may hold it."""
+    if "words" in known.metadata:
+        words = known.metadata["words"]
+        if value not in words:
+            hint = did_you_mean(value, words)
+            raise ViewFusionError(f"{name} must be one of {', '.join(words)}, got {str(value)[:80]!r}{hint}")
+        return value
+    if isinstance(old, tuple):
+        if not isinstance(value, list) or not value:
+            raise ViewFusionError(f"{name} must be numbers in [], got {str(value)[:80]}")
+        return tuple(_checked(known, old[0], each, name) for each in value)
+    if isinstance(old, bool):
+        if not isinstance(value, bool):
+            raise ViewFusionError(f"{name} must be true or false, got {str(value)[:80]}")
+        return value
+    whole = isinstance(old, int)
+    least, most = known.metadata.get("range", (-math.inf, math.inf))  # else checked where it is defined
+    fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+    if not fits or not math.isfinite(value) or not least <= value <= most:
+        kind = "a whole number" if whole else "a number"
+        bounds = f"of {least:g} or more" if most == math.inf else f"from {least:g} to {most:g}"
+        bounds = "" if least == -math.inf else f" {bounds}"
+        raise ViewFusionError(f"{name} must be {kind}{bounds}, got {str(value)[:80]}")
+    return value if whole else float(value)
+
+
+def _preset_path(preset: str | Path) -> Path:
+    if str(preset) in PRESETS:
+        return resource_folder("configs") / "reconstruction" / f"{preset}.yaml"
+    path = Path(preset)
+    try:
+        found = path.suffix in (".yaml", ".yml") and path.is_file()
+    except (OSError, ValueError):  # too long, or with a null byte
+        found = False
+    if found:
+        return path
+    known = ", ".join(PRESETS)
+    raise ViewFusionError(
+        f"no preset {str(preset)[:80]!r}; use one of {known}, or a .yaml file{did_you_mean(preset, PRESETS)}"
+    )
