@@ -16,6 +16,7 @@ blocks ``<!-- figures: NAME -->`` of the page, draws its sheets and writes recon
 from __future__ import annotations
 
 import argparse
+import signal
 import time
 from typing import Any
 
@@ -85,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     outer, measuring, _ = two_commands(__doc__, measure, write, "reconstruction.md")
     measuring.add_argument("studies", nargs="+", choices=STUDIES, metavar="STUDY", help=", ".join(STUDIES))
     measuring.add_argument("--presets", nargs="+", default=["cpu"], help="of `reconstruct`; default: cpu")
-    measuring.add_argument("--minutes", type=float, default=10, help="that `paper` may take; default: 10")
+    measuring.add_argument("--minutes", type=float, default=10, help="that `paper` may train; default: 10")
     measuring.add_argument("--option", action="append", default=[], help="of `reconstruct`, for all")
     measuring.add_argument("--kinds", nargs="+", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
     measuring.add_argument("--objects", nargs="+", metavar="KIND/NAME", help="only these")
@@ -96,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what it started is stopped too
     run_command(parser())
 
 

@@ -31,7 +31,7 @@ from .runs import COMMAND, Cost, reconstruct
 from .spins import Spinner
 from .subjects import Subject, closedness, write_truth
 from .systems import SMALL, TRUE, VARIANTS, System
-from .trials import steps_within
+from .trials import steps_within, told
 
 PLACES = {"ring": RING, "unseen": UNSEEN, "elsewhere": ELSEWHERE, "sides": SIDES}
 CELL = 144
@@ -85,13 +85,13 @@ class Bench:
             write_json(place / f"{name}.json", {**about, "failed": str(error)})
             return f"failed: {error}"
         write_json(place / f"{name}.json", {**about, **found})
-        told = found["scores"]["mesh-in-place"]
-        iou = "no volume" if told["volume_iou"] is None else f"IoU {told['volume_iou']:.3f}"
-        return f"{found['cost']['seconds']:.0f} s, {iou}, Chamfer {told['chamfer']:.4f}"
+        placed = found["scores"]["mesh-in-place"]
+        iou = "no volume" if placed["volume_iou"] is None else f"IoU {placed['volume_iou']:.3f}"
+        return f"{found['cost']['seconds']:.0f} s, {iou}, Chamfer {placed['chamfer']:.4f}"
 
     def _judged(self, out: Path, system: System, known: Known) -> dict[str, Any]:
         """Of one mesh: what it cost, its form, its scores; a strip of pictures is written."""
-        views, cost = self._views(system, known), None
+        views = self._views(system, known)
         options, trial = system.options, {}
         if system.minutes is not None:
             options, trial = steps_within(system.minutes, views, out, options, self.threads, self.command)
@@ -112,7 +112,7 @@ class Bench:
             "cost": {**asdict(cost), "threads": self.threads},
             "options": list(options),
             "trial": trial,
-            "told": _told(out),
+            "told": told(out),
         }
 
     def _made(self, views: Path, out: Path, options: tuple[str, ...]) -> Cost:
@@ -187,8 +187,3 @@ def _write_pictures(path: Path, subject: Subject, poses: tuple[Pose, ...], size:
 
 def _shape(shape: Triangles) -> np.ndarray:
     return over_white(Renderer(plain(shape)).render(SHAPE_FROM, CELL, _FROM_THE_CAMERA))
-
-
-def _told(out: Path) -> dict[str, Any]:
-    """What the command itself says of the mesh."""
-    return {key: value for key, value in read_json(out / "reconstruction.json").items() if key != "history"}

@@ -59,13 +59,15 @@ METRICS = {
     "psnr_elsewhere": Metric("PSNR elsewhere, dB", 2, _decibels("elsewhere")),
     "seconds": Metric("seconds", 0, lambda content: content["cost"]["seconds"]),
     "cpu_seconds": Metric("CPU seconds", 0, lambda content: content["cost"]["cpu_seconds"]),
+    "training": Metric("seconds of training", 0, lambda content: content["told"]["training"]["seconds"]),
+    "steps": Metric("steps", 0, lambda content: content["told"]["training"]["steps"]),
     "gigabytes": Metric("most memory, GB", 2, lambda content: content["cost"]["peak_bytes"] / 1e9),
     "faces": Metric("faces", 0, lambda content: content["form"]["faces"]),
 }
 """How they are called and told. Volumes are told of objects whose truth has one."""
 
 
-KEPT = ("closed", "credit", "scores", "psnr", "form", "cost", "options", "trial", "failed")
+KEPT = ("closed", "credit", "scores", "psnr", "form", "cost", "options", "trial", "told", "failed")
 """Of a system's file, what numbers and tables are made of."""
 
 

@@ -91,7 +91,17 @@ def spins(results: Results) -> str:
 
 def presets(results: Results) -> str:
     """A row a preset and object."""
-    names = ("iou", "chamfer", "f_score", "psnr", "psnr_elsewhere", "seconds", "gigabytes")
+    names = (
+        "training",
+        "steps",
+        "iou",
+        "chamfer",
+        "f_score",
+        "psnr",
+        "psnr_elsewhere",
+        "seconds",
+        "gigabytes",
+    )
     rows = []
     for each in results.objects:
         for system in results.systems:
