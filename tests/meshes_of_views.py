@@ -1,4 +1,4 @@
-"""Shared by tests of reconstructions: pictures of a coloured ball in closed form, and settings that take seconds."""
+"""Shared by tests of reconstructions: a coloured ball in closed form, and settings that take seconds."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TINY = {
     "recipe": "paper",
     "resolution": 32,
     "paper": {
-        **{"steps": 8, "rays": 48, "foreground_rays": 16, "coarse": 16, "fine": 16, "rounds": 2},
-        **{"width": 48, "features": 8, "layers": 2, "skip": 1, "frequencies": 2, "colour_layers": 1},
-        **{"anneal_steps": 0, "warm_up_steps": 0, "radius": 0.35},
+        "steps": 8, "rays": 48, "foreground_rays": 16, "coarse": 16, "fine": 16, "rounds": 2,
+        "width": 48, "features": 8, "layers": 2, "skip": 1, "frequencies": 2, "colour_layers": 1,
+        "anneal_steps": 0, "warm_up_steps": 0, "radius": 0.35,
     },
     "finishing": {"faces": 400},
     "texture": {"size": 64},
-}
+}  # fmt: skip
 """A network so small, and so short a training, that what it begins as is what it ends as, nearly: a ball."""
 
 

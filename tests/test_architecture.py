@@ -76,9 +76,9 @@ TABLE = {
     "datasets": Row("errors geometry outputs preprocessing", "numpy PIL", "trimesh embreex"),
     # Views of any system to a mesh, so no pipeline and no model.
     "reconstruction": Row(
-        "errors geometry machine outputs resources views yaml_files",
+        "errors geometry outputs resources views yaml_files",
         "numpy torch PIL",
-        "embreex fast_simplification imageio_ffmpeg safetensors scipy skimage trimesh xatlas",
+        "fast_simplification safetensors scipy skimage trimesh xatlas",
     ),
     # The wiring.
     "config": Row("errors fusion geometry resources solvers yaml_files", "", "omegaconf"),

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from viewfusion.reconstruction.pictures import Picture
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import camera_to_world, intrinsics, ring
 from viewfusion.reconstruction.looking import MOST_DB, difference, look_at, mask_iou, normals, psnr, reduced
 from viewfusion.reconstruction.mesh_folder import PRODUCTS, RECORD, MeshFolder
+from viewfusion.reconstruction.pictures import Picture
 from viewfusion.reconstruction.products import (
     role,
     scores,

@@ -353,7 +353,7 @@ def reconstruct(
         bool, typer.Option("--force", help="Start anew where a folder is another mesh's; only its files go.")
     ] = False,
 ) -> None:
-    """Make a textured mesh of each set of posed views: GLB, OBJ, PLY, turntable, comparison with the views."""
+    """Make a textured mesh of posed views: GLB, OBJ, PLY, a turntable, a comparison with the views."""
     from .reconstruct import Cameras, Options, split_inputs
     from .reconstruct import reconstruct as run
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 EXTRAS = {
     "evaluation": ("SSIM", ""),
     "render": ("rendering meshes as views of a benchmark", ""),
+    "reconstruction": ("meshes of views", ""),
     "heic": ("photos in HEIC", ""),
     "segmentation": ("cutting out by networks such as U-2-Net", ""),
     "carvekit": ("cutting out by CarveKit, heavier than segmentation", ""),

@@ -72,11 +72,11 @@ class MeshProgress(Watcher):
         Raises:
             ViewFusionError: it is not, or there is nobody to ask.
         """
-        takes = f"{self._name}: training is expected to take about {duration(seconds)} here"
+        takes = f"training is expected to take about {duration(seconds)} here"
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ViewFusionError(f"{takes}; add --yes to start it all the same, or {self._remedy}")
-        if not typer.confirm(f"{printable(takes)}. Start it?", err=True):
-            raise ViewFusionError(f"{self._name}: not started; {self._remedy}")
+        if not typer.confirm(f"{printable(self._name)}: {takes}. Start it?", err=True):
+            raise ViewFusionError(f"not started; {self._remedy}")
 
     def on_stage(self, name: str) -> None:
         self._bar.update(self._task, description=printable(f"{self._name}: {name}"), words="")

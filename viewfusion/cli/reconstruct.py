@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -110,7 +111,7 @@ def reconstruct(inputs: Sequence[Path], cameras: Cameras, options: Options) -> N
     failures = Failures("inputs", len(folders), partial(say, console))
     work = Meshes(console, options) if options.export is None else None
     for path, folder in folders.items():
-        with failures.counted():
+        with failures.counted(), _named(path):
             with console.status("reading the views"):
                 views = cameras.read(path)
             for note in views.notes:
@@ -176,9 +177,9 @@ def told(record: dict[str, Any]) -> str:
 def mesh_folders(inputs: Iterable[Path], out: Path | None, export: str | None = None) -> dict[Path, Path]:
     """Input -> the folder that is made of it.
 
-    A single input's is ``out`` itself, several have one each below it. Where nothing is said, it is ``mesh`` in
-    the folder of a run, and out/NAME-mesh of anything else, whose folder is not ours to write to; exports go
-    to ``exports`` in the folder of a run, as those of the command ``export`` do, or to out/NAME-FORMAT.
+    A single input's is ``out`` itself, several have one each below it. Where nothing is said, it is ``mesh``
+    in the folder of a run, and out/NAME-mesh of anything else, whose folder is not ours to write to; exports
+    go to ``exports`` in the folder of a run, as those of the command ``export`` do, or to out/NAME-FORMAT.
 
     Raises:
         ViewFusionError: two inputs would have one folder.
@@ -204,7 +205,7 @@ def mesh_folders(inputs: Iterable[Path], out: Path | None, export: str | None = 
 
 
 def split_inputs(arguments: Iterable[str]) -> tuple[list[Path], list[str]]:
-    """Inputs, each once and in order, and ``key=value`` settings; what exists and has a "=" in it is an input.
+    """Inputs, each once and in order, and ``key=value`` settings; what exists with a "=" in it is an input.
 
     Raises:
         ViewFusionError: no input, or a pattern that fits nothing.
@@ -235,6 +236,17 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):  # too long, or with a null byte
         return False
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of the block say which input they are about."""
+    try:
+        yield
+    except ViewFusionError as error:
+        if str(path) in str(error):
+            raise
+        raise ViewFusionError(f"{path}: {error}") from error
 
 
 def _export(console: Console, path: Path, views: PosedViews, folder: Path, to: str) -> None:

@@ -123,7 +123,7 @@ class Fitting:
         self._shown = done
         index = (*self.scene.held_out, self.scene.input_index or 0)[0]
         seen = look_at(self.scene, self.look, index, PREVIEW_SIDE)
-        wanted = resized(view(self.scene, index), seen.mask.shape).transpose(2, 0, 1)
+        wanted = resized(view(self.scene, index), seen.mask.shape[:2]).transpose(2, 0, 1)
         write_preview(
             self.place.path / PREVIEW, self.scene, index, seen, f"{self.title} step {done} of {steps}"
         )

@@ -68,7 +68,7 @@ def write_preview(path: Path, scene: Scene, index: int, seen: Picture, title: st
     Raises:
         ViewFusionError: it cannot be written.
     """
-    pictures = [colours(seen), resized(view(scene, index), seen.mask.shape), normals(seen)]
+    pictures = [colours(seen), resized(view(scene, index), seen.mask.shape[:2]), normals(seen)]
     labels = ["render", f"view {index}, {role(scene, index)}", "normals"]
     write_png(path, labelled_grid(pictures, labels, 3, title), quick=True)
 
@@ -112,8 +112,9 @@ def role(scene: Scene, index: int) -> str:
     return "held out" if index in scene.held_out else "input" if index == scene.input_index else "trained"
 
 
-def resized(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A picture (H, W, 3) uint8 of that height and width."""
     if picture.shape[:2] == size:
         return picture
-    return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BOX))
+    height, width = size
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BOX))

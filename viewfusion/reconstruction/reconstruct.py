@@ -78,7 +78,7 @@ def reconstruct(
     force: bool = False,
     keep_seconds: float = KEEP_SECONDS,
 ) -> Reconstruction:
-    """Make the mesh of posed views in ``folder``, go on with one that was begun, or leave a finished one alone.
+    """Make the mesh of posed views in ``folder``, or go on with it; one that is finished is left alone.
 
     Args:
         views: over white, around the object; or what :func:`.scene.scene_from_views` makes of them.

@@ -84,5 +84,5 @@ def noted() -> Iterator[list[str]]:
             show(message, category, *more, **named)
 
         warnings.simplefilter("always", ViewFusionWarning)
-        warnings.showwarning = note  # type: ignore[assignment]
+        warnings.showwarning = note
         yield found
