@@ -240,6 +240,51 @@ def test_meshes(tmp_path, run):
     assert (code, "only `evaluate` scores" in told) == (2, True)
 
 
+def reconstructed(folder: Path, mesh: trimesh.Trimesh) -> None:
+    """What `reconstruct` leaves of a mesh with z up: its GLB has y up, and the input in front, at +Z."""
+    folder.mkdir(parents=True)
+    mesh.export(folder / "mesh.ply")
+    mesh.export(folder / "mesh.obj")
+    trimesh.Trimesh(mesh.vertices[:, [1, 2, 0]], mesh.faces, process=False).export(folder / "mesh.glb")
+    (folder / "reconstruction.json").write_text("{}")
+
+
+def test_reconstructions_are_compared_in_the_frame_of_their_views(tmp_path, run):
+    """Of the meshes in a folder the one that stands as the views do; a run's folder has it one level down."""
+    slab = trimesh.creation.box((0.2, 0.5, 0.9)).apply_translation((0.1, 0, 0))
+    reconstructed(tmp_path / "pred/one", slab)
+    reconstructed(tmp_path / "pred/two/mesh", slab)
+    (tmp_path / "pred/two/views").mkdir()
+    (tmp_path / "ref").mkdir()
+    for name in ("one", "two"):
+        slab.export(tmp_path / f"ref/{name}.ply")
+    arguments = ("evaluate", "--protocol", "mesh-in-place", "--devices", "1", "--ref", tmp_path / "ref")
+    code, _, told = run(*arguments, "--pred", tmp_path / "pred", "--out", tmp_path / "out")
+    assert code == 0, told
+    scores = [each["scores"] for each in results(tmp_path)["objects"]]
+    assert [each["volume_iou"] for each in scores] == [1, 1]
+    assert min(each["f_score"] for each in scores) > 0.99
+    assert max(each["chamfer"] for each in scores) < 0.005
+    (tmp_path / "pred/two/mesh/mesh.ply").unlink()
+    code, _, told = run(*arguments, "--pred", tmp_path / "pred", "--out", tmp_path / "again")
+    assert (code, "mesh.ply: is not there; reconstruct it again" in told) == (2, True), told
+    # As any glTF, the GLB alone is a quarter turn off, which --turns takes back where a protocol turns.
+    (tmp_path / "glb").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / f"pred/{name}" / ("mesh" if name == "two" else "") / "mesh.glb").rename(
+            tmp_path / f"glb/{name}.glb"
+        )
+    (tmp_path / "turns.json").write_text('{"one": 90, "two": 0}')
+    code, _, told = run(
+        "evaluate", "--protocol", "mesh-viewfusion", "--devices", "1", "--pred", tmp_path / "glb",
+        "--ref", tmp_path / "ref", "--turns", tmp_path / "turns.json", "--out", tmp_path / "turned",
+    )  # fmt: skip
+    assert code == 0, told
+    turned, as_it_is = (each["scores"]["volume_iou"] for each in results(tmp_path, "turned")["objects"])
+    assert turned == 1
+    assert as_it_is < 0.6
+
+
 def test_bad_settings_of_a_mesh_protocol_start_nothing(tmp_path, run):
     for folder in ("pred", "ref"):
         (tmp_path / folder).mkdir()

@@ -26,6 +26,10 @@ SUFFIXES = (".obj", ".glb", ".gltf", ".ply", ".stl")
 INSIDE = ("mesh", "model", "meshes/model", "meshes/mesh")
 """What a mesh is called in its object's folder, without the suffix."""
 
+RECONSTRUCTED, IN_PLACE = "reconstruction.json", "mesh.ply"
+"""What tells a folder of ``reconstruct``, and which of its meshes has the axes of the views' world: z up, the
+input view at azimuth 0. Its GLB faces the input along +Z, and read as any glTF stands a quarter turn off."""
+
 _SEEN_FROM, _SEEN_SIDE = 4, 160
 
 
@@ -59,8 +63,10 @@ class Meshes:
 def find_meshes(root: Path, up: str = "auto") -> Meshes:
     """``root/NAME.glb`` and ``root/NAME/mesh.glb`` (or model, meshes/model), of any format.
 
+    Of what ``reconstruct`` left in ``root/NAME`` or ``root/NAME/mesh``, the PLY.
+
     Raises:
-        ViewFusionError: no such folder, none in it, or two of one object.
+        ViewFusionError: no such folder, none in it, two of one object, or a reconstruction without its PLY.
     """
     files: dict[str, Path] = {}
     try:
@@ -68,20 +74,29 @@ def find_meshes(root: Path, up: str = "auto") -> Meshes:
     except OSError as error:
         raise ViewFusionError(f"{root}: cannot be read ({error.strerror}); check the path") from None
     for entry in entries:
-        candidates = [entry] if entry.suffix.lower() in SUFFIXES else []
-        if entry.is_dir():
-            candidates = [entry / f"{inside}{suffix}" for inside in INSIDE for suffix in SUFFIXES]
-        for path in candidates:
+        for path in _candidates(entry):
             name = entry.name if entry.is_dir() else entry.stem
-            if path.is_file():
-                if name in files:
-                    raise ViewFusionError(f"{files[name]} and {path} are both meshes of {name}; keep one")
-                files[name] = path
+            if name in files:
+                raise ViewFusionError(f"{files[name]} and {path} are both meshes of {name}; keep one")
+            files[name] = path
     if not files:
         raise ViewFusionError(
             f"{root}: no meshes; wanted NAME.glb or NAME/mesh.glb (obj, gltf, ply, stl too)"
         )
     return Meshes(root, files, up)
+
+
+def _candidates(entry: Path) -> list[Path]:
+    """The files that are meshes of the object of ``entry``, a file or a folder."""
+    if not entry.is_dir():
+        return [entry] if entry.suffix.lower() in SUFFIXES and entry.is_file() else []
+    for folder in (entry, entry / "mesh"):
+        if (folder / RECONSTRUCTED).is_file():
+            if not (folder / IN_PLACE).is_file():
+                raise ViewFusionError(f"{folder / IN_PLACE}: is not there; reconstruct it again")
+            return [folder / IN_PLACE]
+    named = (entry / f"{inside}{suffix}" for inside in INSIDE for suffix in SUFFIXES)
+    return [path for path in named if path.is_file()]
 
 
 def parts(mesh: Path) -> list[Path]:

@@ -25,7 +25,9 @@ _MOST_ROWS = 2**25
 """Most rows of cells that all faces together reach: four million faces eight rows each."""
 
 
-def occupied(mesh: Triangles, grid: Volume, joins: Topology | None = None) -> np.ndarray:
+def occupied(
+    mesh: Triangles, grid: Volume, joins: Topology | None = None, votes: int = _MAJORITY
+) -> np.ndarray:
     """(N, N, N) bool by x, y, z: the cells that are inside ``mesh``, told at one point each; N = grid.cells.
 
     The grid fills a cube around the origin; what lies outside it is not seen. A point is inside where
@@ -37,6 +39,7 @@ def occupied(mesh: Triangles, grid: Volume, joins: Topology | None = None) -> np
     Args:
         mesh: as :func:`.triangles.cleaned` leaves it.
         joins: :func:`.topology.topology` of ``mesh``, where it is at hand.
+        votes: so many of the six directions must tell that a cell is inside.
 
     Raises:
         ViewFusionError: so many faces are so large that they would take many minutes.
@@ -48,14 +51,14 @@ def occupied(mesh: Triangles, grid: Volume, joins: Topology | None = None) -> np
     cells = grid.cells
     # Cells are told at whole numbers. A side meant to lie there does, whatever a file's numbers round to.
     lattice = np.round((mesh.vertices / grid.side + 0.5) * cells - grid.sampled_at, _DIGITS)
-    votes = np.zeros((cells, cells, cells), np.uint8)
+    told = np.zeros((cells, cells, cells), np.uint8)
     for axis in range(3):
         order = ((axis + 1) % 3, (axis + 2) % 3, axis)
         below, all_of_them = _crossings(lattice[:, order][faces], cells, signed)
         for crossed in (below, all_of_them - below):
             inside = crossed != 0 if signed else crossed % 2 != 0
-            votes += np.moveaxis(inside, (0, 1, 2), order)
-    return votes >= _MAJORITY
+            told += np.moveaxis(inside, (0, 1, 2), order)
+    return told >= votes
 
 
 def volume_iou(prediction: np.ndarray, truth: np.ndarray) -> float | None:
