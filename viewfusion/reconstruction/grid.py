@@ -1,7 +1,8 @@
 """The recipe of the presets ``cpu`` and ``balanced``: settings go in, what training does with them comes out.
 
 Within the visual hull a coarse lattice of fog learns what views see through; what is left, closed where no
-view sees, is the start of a signed distance, learned in a band about its zero on ever finer lattices. Rays are those through the object and a rim about it; what no mask allows is never looked at.
+view sees, is the start of a signed distance, learned in a band about its zero on ever finer lattices. Rays
+are those through the object and a rim about it; what no mask allows is never looked at.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ class GridSettings:
     tolerance: float = within(0.0, 0, 0.9)
     seen_by: float = within(0.16, 0, 1)
     shell: float = within(2.0, 0.5, 100)
-    pressure: float = within(1.0, -100, 100)
+    pressure: float = within(0.3, -100, 100)
     sharpness: tuple[float, ...] = within((150.0, 1000.0), 1, 1e5)
     sharpened: float = within(0.8, 0.01, 1)
     fog_rate: float = within(0.1, 0, 10)
