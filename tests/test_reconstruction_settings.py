@@ -67,7 +67,7 @@ def test_overrides_are_taken_in_turn_and_files_too(tmp_path):
         ("paper.colour_weight=.inf", r"paper.colour_weight must be a number of 0 or more"),
         ("paper.rays=[1]", r"paper.rays must be a whole number"),
         ("paper=3", r"paper. holds keys of its own: steps, rays"),
-        ("recipe=papr", r"recipe must be one of paper.*did you mean 'paper'\?"),
+        ("recipe=papr", r"recipe must be one of grid, paper.*did you mean 'paper'\?"),
         ("recipe={}", r"recipe must be one of"),
         ("paper.width=39", r"paper.width must be more than 39 with these frequencies, got 39"),
         ("paper.fine=63", r"paper.fine must be a multiple of paper.rounds, got 63 and 4"),

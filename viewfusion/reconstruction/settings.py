@@ -131,7 +131,7 @@ class GridSettings:
         correction_rate: learning rate of both; kept small by ``correction_weight``.
     """
 
-    steps: int = within(4000, 4)
+    steps: int = within(3000, 4)
     rays: int = within(1024, 1)
     probes: int = within(64, 2)
     samples: int = within(16, 2)
