@@ -19,6 +19,7 @@ from .grid_field import GridField, from_surface, resample
 from .hull import Lattice
 from .rays import pixel_rays
 
+_SEEN = 1.5  # cells behind what views see that are on the surface still
 _ACROSS = 96  # pixels of the pictures of depth, at most
 
 
@@ -67,7 +68,7 @@ def settle(
     if field.fog:  # too rough to have normals
         solid = (outside < 0) & (beyond > -limits.shell * cell)
     else:
-        solid = _behind_seen((outside < 0) & (beyond > -cell), outside, limits.shell)
+        solid = _behind_seen((outside < 0) & (beyond > -_SEEN * cell), outside, limits.shell)
     unseen = (beyond < 0) & (hull < 0) & ~solid
     closed = close_unseen((outside < 0) & ~unseen, unseen, limits.pressure * cell)
     settled = torch.where(unseen, hull.maximum((0.5 - closed) * 2 * cell), outside)

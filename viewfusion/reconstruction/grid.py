@@ -1,13 +1,14 @@
 """The recipe of the presets ``cpu`` and ``balanced``: settings go in, what training does with them comes out.
 
 Within the visual hull a coarse lattice of fog learns what views see through; what is left, closed where no
-view sees, is the start of a signed distance, learned in a band about its zero on ever finer lattices. Rays are those through the object and a rim about it; what no mask allows is never looked at.
+view sees, is the start of a signed distance, learned in a band about its zero on ever finer lattices. Rays
+are those through the object and a rim about it; what no mask allows is never looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -37,6 +38,7 @@ class SceneField(GridField):
     views: Tensor
     intrinsics: Tensor
     coarse: Tensor
+    trained: Tensor
     corrections: ViewCorrections
 
     def know(self, hull: Tensor, scene: Scene, settings: GridSettings) -> None:
@@ -205,11 +207,23 @@ class GridRecipe:
         return self._pixels[1]
 
 
+@dataclass(frozen=True, eq=False)
 class Drawn:
-    """Some pixels: R rays and what was seen along them, from which views."""
+    """Some pixels: R rays and what was seen along them, from which views.
 
-    def __init__(self, rays: Rays, colours: Tensor, masks: Tensor, weights: Tensor, views: Tensor) -> None:
-        self.rays, self.colours, self.masks, self.weights, self.views = rays, colours, masks, weights, views
+    Args:
+        rays: R of them.
+        views: (R,).
+        colours: (R, 3) in [0, 1], over white.
+        masks: (R,) in [0, 1].
+        weights: (R,) how far the view is trusted.
+    """
+
+    rays: Rays
+    views: Tensor
+    colours: Tensor
+    masks: Tensor
+    weights: Tensor
 
 
 class RimPixels:
@@ -239,4 +253,4 @@ class RimPixels:
         cameras = field.corrections.cameras(field.views)
         rays = pixel_rays(cameras, field.intrinsics, views, x + 0.5, y + 0.5)
         seen = (part[rows].to(device) for part in (self.colours, self.masks, self.weights))
-        return Drawn(rays, *seen, views)
+        return Drawn(rays, views, *seen)

@@ -34,7 +34,7 @@ class _Gather(torch.autograd.Function):
         return nn.functional.embedding_bag(rows, table, per_sample_weights=weights, mode="sum")
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor | None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
         table, rows, weights = ctx.saved_tensors
         for_table = for_weights = None
         if ctx.needs_input_grad[0]:
@@ -55,7 +55,7 @@ class _Take(torch.autograd.Function):
         return table[:, 0].index_select(0, rows.reshape(-1)).view(rows.shape)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (rows,) = ctx.saved_tensors
         out = gradient.new_zeros(ctx.size)
         return out.index_add_(0, rows.reshape(-1), gradient.reshape(-1))[:, None], None

@@ -50,7 +50,7 @@ class Lattice:
 def lattice_over(lower: np.ndarray, upper: np.ndarray, resolution: int) -> Lattice:
     """A lattice from ``lower`` to at least ``upper`` with ``resolution`` cells along the longest side."""
     # Rounded as a field keeps them, so that both have the same points.
-    lower, upper = np.float32(lower), np.float32(upper)
+    lower, upper = lower.astype(np.float32), upper.astype(np.float32)
     spacing = float(np.float32((upper - lower).max() / resolution))
     shape = tuple(math.ceil(side / spacing - 1e-3) + 1 for side in upper - lower)
     return Lattice(tuple(float(v) for v in lower), spacing, shape)  # type: ignore[arg-type]

@@ -135,7 +135,7 @@ class GridSettings:
         correction_rate: learning rate of both; kept small by ``correction_weight``.
     """
 
-    steps: int = within(4000, 4)
+    steps: int = within(3000, 4)
     rays: int = within(1024, 1)
     probes: int = within(64, 2)
     samples: int = within(16, 2)
@@ -148,7 +148,7 @@ class GridSettings:
     tolerance: float = within(0.0, 0, 0.9)
     seen_by: float = within(0.16, 0, 1)
     shell: float = within(2.0, 0.5, 100)
-    pressure: float = within(1.0, -100, 100)
+    pressure: float = within(0.3, -100, 100)
     sharpness: tuple[float, ...] = within((150.0, 1000.0), 1, 1e5)
     sharpened: float = within(0.8, 0.01, 1)
     fog_rate: float = within(0.1, 0, 10)
