@@ -1,0 +1,56 @@
+"""Settings made to measure: settings and a scene go in, those that suit its views come out.
+
+The presets' numbers are for true views of 256 pixels. Smaller pictures say less, and get fewer cells, about
+as wide as their pixels are, and fewer steps. Generated views do not agree: what several of them deny may be
+there all the same, and a smooth surface is the likeliest of those that lie between what they say. What a
+person stated is taken as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from .scene import Scene
+from .settings import Settings
+
+PIXELS = 256
+"""Of the longer side of the views that presets are for; larger ones get no more."""
+
+FEWEST_CELLS = 64
+"""Of the finest lattice, however small pictures are."""
+
+GENERATED: dict[str, Any] = {
+    "grid.tolerance": 0.2,
+    "grid.seen_by": 0.36,
+    "grid.smoothness_weight": 0.2,
+    "finishing.handles": False,
+}
+"""What is taken instead of defaults where some views are trusted less than others."""
+
+
+def tailored(settings: Settings, scene: Scene) -> Settings:
+    """``settings`` with what suits the views wherever nothing was stated."""
+    if settings.recipe != "grid":
+        return settings
+    grid, changes = settings.grid, {}
+    share = min(1.0, max(max(scene.size) / PIXELS, FEWEST_CELLS / grid.resolutions[-1]))
+    if share < 1:
+        changes = {
+            "resolution": round(share * settings.resolution),
+            "grid.steps": round(share * grid.steps),
+            "grid.resolutions": tuple(round(share * cells) for cells in grid.resolutions),
+            "grid.sharpness": tuple(share * end for end in grid.sharpness),
+        }
+    if scene.weights.min() < scene.weights.max():
+        changes |= GENERATED
+    for name, value in changes.items():
+        if name not in settings.stated:
+            settings = _with(settings, name, value)
+    return settings
+
+
+def _with(settings: Any, name: str, value: Any) -> Any:
+    """A copy with another value for a dotted name."""
+    first, _, rest = name.partition(".")
+    return replace(settings, **{first: _with(getattr(settings, first), rest, value) if rest else value})
