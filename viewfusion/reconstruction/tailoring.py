@@ -8,6 +8,7 @@ person stated is taken as it is.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,8 @@ FEWEST_CELLS = 64
 
 GENERATED: dict[str, Any] = {
     "grid.tolerance": 0.2,
-    "grid.seen_by": 0.36,
+    "grid.seen_by": 0.25,
+    "grid.mask_weight": 3.0,
     "grid.smoothness_weight": 0.2,
     "finishing.handles": False,
 }
@@ -41,6 +43,7 @@ def tailored(settings: Settings, scene: Scene) -> Settings:
             "grid.steps": round(share * grid.steps),
             "grid.resolutions": tuple(round(share * cells) for cells in grid.resolutions),
             "grid.sharpness": tuple(share * end for end in grid.sharpness),
+            "texture.size": max(64, 2 ** round(math.log2(share * settings.texture.size))),
         }
     if scene.weights.min() < scene.weights.max():
         changes |= GENERATED
