@@ -49,6 +49,8 @@ def test_the_finest_lattice_has_64_cells_at_least():
         made = tailored(load_settings("cpu"), views(size))
         assert made.grid.resolutions == (23, 41, 64)  # 64 / 176 of 64, 112, 176
         assert made.resolution == 93  # of 256
+        assert made.grid.steps == load_settings("cpu").grid.steps / 4
+        assert made.texture.size == 512  # the power of two next to 64 / 176 of 1024
 
 
 def test_generated_views_get_what_suits_them_unless_stated(tmp_path):

@@ -18,17 +18,17 @@ from .settings import Settings
 PIXELS = 256
 """Of the longer side of the views that presets are for; larger ones get no more."""
 
-FEWEST_CELLS = 64
-"""Of the finest lattice, however small pictures are."""
+FEWEST_PIXELS, FEWEST_CELLS = 64, 64
+"""Smaller pictures get no fewer steps than these, and no finest lattice has fewer cells."""
 
 GENERATED: dict[str, Any] = {
     "grid.tolerance": 0.2,
     "grid.seen_by": 0.25,
     "grid.mask_weight": 3.0,
-    "grid.smoothness_weight": 0.2,
+    "grid.smoothness_weight": 0.5,
     "finishing.handles": False,
 }
-"""What is taken instead of defaults where some views are trusted less than others."""
+"""What is taken where some views are trusted less than others, unless something else is stated."""
 
 
 def tailored(settings: Settings, scene: Scene) -> Settings:
@@ -36,11 +36,12 @@ def tailored(settings: Settings, scene: Scene) -> Settings:
     if settings.recipe != "grid":
         return settings
     grid, changes = settings.grid, {}
-    share = min(1.0, max(max(scene.size) / PIXELS, FEWEST_CELLS / grid.resolutions[-1]))
-    if share < 1:
+    size = min(1.0, max(max(scene.size), FEWEST_PIXELS) / PIXELS)
+    share = min(1.0, max(size, FEWEST_CELLS / grid.resolutions[-1]))
+    if size < 1:
         changes = {
             "resolution": round(share * settings.resolution),
-            "grid.steps": round(share * grid.steps),
+            "grid.steps": round(size * grid.steps),
             "grid.resolutions": tuple(round(share * cells) for cells in grid.resolutions),
             "grid.sharpness": tuple(share * end for end in grid.sharpness),
             "texture.size": max(64, 2 ** round(math.log2(share * settings.texture.size))),
