@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 import trimesh
+from scipy.ndimage import gaussian_filter
+from skimage.measure import marching_cubes
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.reconstruction.finishing import (
@@ -14,6 +16,7 @@ from viewfusion.reconstruction.finishing import (
     closed,
     decimated,
     finished,
+    outside_out,
     smoothed,
     winding_number,
     without_floaters,
@@ -132,6 +135,23 @@ def test_reducing_does_not_tear_what_is_watertight():
     assert (before.watertight, before.genus) == (True, 1)
     assert (after.watertight, after.genus) == (True, 1)
     assert after.faces < before.faces / 4
+
+
+def test_handles_of_noise_do_not_keep_faces():
+    """A ball in noise: of its 83 handles a third may go, which is what 2000 faces cannot keep."""
+    noise = gaussian_filter(np.random.default_rng(0).normal(size=(40, 40, 40)), 1)
+    far = np.linalg.norm(np.indices(noise.shape).reshape(3, -1) - 19.5, axis=0).reshape(noise.shape)
+    vertices, faces, _, _ = marching_cubes(np.where(far < 18, (far - 15) / 4 + 8 * noise, 9.0), 0.0)
+    rough = without_floaters(outside_out(closed(Triangles(vertices / 40, faces.astype(np.int64)))), 0.02)
+    before = topology(rough)
+    assert (before.watertight, before.genus > 50, before.faces > 20_000) == (True, True, True)
+    after = topology(decimated(rough, 2000, handles=False))
+    assert after.watertight
+    assert after.faces <= 2000
+    kept = topology(decimated(rough, 2000))
+    assert kept.watertight
+    assert kept.faces > 2000
+    assert kept.genus >= before.genus - before.genus // 3
 
 
 def test_all_together():

@@ -41,11 +41,13 @@ class Finishing:
         smoothing: passes of Taubin's filter, each one step in and one out; 0: none.
         smallest_piece: pieces with less than this share of the largest one's volume are floaters; 1 leaves
             the largest alone.
+        handles: whether handles must last, if that takes more faces; of noise they need not.
     """
 
     faces: int = 40_000
     smoothing: int = 5
     smallest_piece: float = 0.02
+    handles: bool = True
 
     def __post_init__(self) -> None:
         if self.faces < 0 or 0 < self.faces < 100:
@@ -64,7 +66,7 @@ def finished(triangles: Triangles, settings: Finishing | None = None) -> Triangl
     """
     settings = settings or Finishing()
     whole = without_floaters(outside_out(closed(triangles)), settings.smallest_piece)
-    return decimated(smoothed(whole, settings.smoothing), settings.faces)
+    return decimated(smoothed(whole, settings.smoothing), settings.faces, settings.handles)
 
 
 def outside_out(triangles: Triangles) -> Triangles:
@@ -207,10 +209,14 @@ def enclosing(triangles: Triangles, volume: float) -> Triangles:
     return triangles
 
 
-def decimated(triangles: Triangles, faces: int) -> Triangles:
+def decimated(triangles: Triangles, faces: int, handles: bool = True) -> Triangles:
     """About ``faces`` triangles at most; more where fewer would tear it or close its handles.
 
     Of many handles, most of which are noise, a third may go. If there is no keeping them, it is watertight.
+
+    Args:
+        faces: 0: all there are.
+        handles: whether they matter.
     """
     if not faces or len(triangles.faces) <= faces:
         return triangles
@@ -229,7 +235,7 @@ def decimated(triangles: Triangles, faces: int) -> Triangles:
         if after.watertight and after.components > before.components:
             result = without_floaters(result, _CRUMB)
             after = topology(result)
-        if after.watertight == before.watertight and _as_many_handles(before, after):
+        if after.watertight == before.watertight and (not handles or _as_many_handles(before, after)):
             return enclosing(result, triangles.volume)
         if after.watertight and tight is None:
             tight = result

@@ -79,15 +79,16 @@ def hull_distance(scene: Scene, points: np.ndarray, tolerance: float = 0.0) -> n
     Args:
         scene: its masks and cameras.
         points: (P, 3) in scene units, before every camera.
-        tolerance: share of the views that may call a point background without its being so: views that do not
-            agree would carve too much together.
+        tolerance: share of the views, by how far they are trusted, that may call a point background without
+            its being so: views that do not agree would carve too much together. Where some were given, these
+            are never overruled.
     """
     views = list(scene.trained)
     # Beyond its picture a mask goes on as at the border: what is cut off is not carved.
     distances = [
         np.nan_to_num(mask_distance(scene.masks[view].numpy()), posinf=1e4, neginf=-1e4) for view in views
     ]
-    ignored = min(int(tolerance * len(views)), len(views) - 1)
+    weights = scene.weights[views].double().numpy()
     result = np.empty(len(points), dtype=np.float32)
     for start in range(0, len(points), _POINTS_AT_ONCE):
         some = points[start : start + _POINTS_AT_ONCE]
@@ -97,10 +98,20 @@ def hull_distance(scene: Scene, points: np.ndarray, tolerance: float = 0.0) -> n
                 for view, distance in zip(views, distances, strict=True)
             ]
         )
-        if ignored:
-            seen = np.partition(seen, len(views) - 1 - ignored, axis=0)[: len(views) - ignored]
-        result[start : start + _POINTS_AT_ONCE] = seen.max(axis=0)
+        result[start : start + _POINTS_AT_ONCE] = (
+            _agreed(seen, weights, tolerance) if tolerance else seen.max(0)
+        )
     return result
+
+
+def _agreed(seen: np.ndarray, weights: np.ndarray, tolerance: float) -> np.ndarray:
+    """(P,) the largest of the distances (V, P) that is not outvoted, by the weights (V,) of the views."""
+    falling = np.argsort(-seen, axis=0)
+    said = np.cumsum(weights[falling], axis=0)
+    first = np.argmax(said > min(tolerance * said[-1, 0] + 1e-6, said[-1, 0] - 1e-6), axis=0)
+    agreed = np.take_along_axis(seen, np.take_along_axis(falling, first[None], 0), 0)[0]
+    given = weights == weights.max()
+    return agreed if given.all() else np.maximum(agreed, seen[given].max(axis=0))
 
 
 def _distance_in_view(

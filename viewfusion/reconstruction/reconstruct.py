@@ -29,6 +29,7 @@ from .records import mesh_json, noted, scene_json, versions
 from .scene import Scene, scene_from_views
 from .settings import RECIPES, Settings, load_settings, make_recipe
 from .surface import extract_surface
+from .tailoring import tailored
 from .texture import baked
 from .watching import Watcher
 
@@ -99,7 +100,7 @@ def reconstruct(
     require_packages()
     settings = settings if isinstance(settings, Settings) else load_settings(settings)
     scene = views if isinstance(views, Scene) else scene_from_views(views, settings=settings.scene)
-    device = torch.device(device)
+    settings, device = tailored(settings, scene), torch.device(device)
     fingerprint = {**settings_json(settings), "views": digest(scene), "device": device.type}
     fingerprint["viewfusion"] = versions()["viewfusion"]
     with MeshFolder(folder, fingerprint, force) as place:
@@ -190,6 +191,6 @@ class _Work:
 
 def settings_json(settings: Settings) -> dict[str, Any]:
     """Everything in settings that decides the mesh: of the recipes, only the one at work."""
-    others = {"recipe", *RECIPES}
+    others = {"recipe", "stated", *RECIPES}
     shared = {name: value for name, value in asdict(settings).items() if name not in others}
     return {**make_recipe(settings).described(), **shared}

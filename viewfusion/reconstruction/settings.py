@@ -6,7 +6,7 @@ Every default and what it may be stands here once; a preset (configs/reconstruct
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
@@ -192,6 +192,8 @@ class Settings:
         scene: how views become a scene.
         finishing: of the surface.
         texture: how it is coloured.
+        stated: dotted names of what a person stated; the rest may be made to suit the views
+            (:mod:`.tailoring`).
     """
 
     recipe: str = one_of("paper", RECIPES)
@@ -202,6 +204,7 @@ class Settings:
     scene: SceneSettings = field(default_factory=SceneSettings)
     finishing: Finishing = field(default_factory=Finishing)
     texture: Baking = field(default_factory=Baking)
+    stated: frozenset[str] = field(default=frozenset(), compare=False, metadata={"hidden": True})
 
 
 def make_recipe(settings: Settings) -> Recipe:
@@ -225,7 +228,8 @@ def load_settings(preset: str | Path = "paper", overrides: Iterable[str] = ()) -
         ViewFusionError: no such preset, an unknown name, or a value that cannot be.
     """
     path = _preset_path(preset)
-    settings = changed(Settings(), read_yaml(path, "preset", "--preset") or {}, str(path))
+    known = read_yaml(path, "preset", "--preset") or {}
+    settings = changed(Settings(), known, str(path))
     told = tuple(overrides)
     values: dict[str, Any] = {}
     for override in told:
@@ -235,7 +239,18 @@ def load_settings(preset: str | Path = "paper", overrides: Iterable[str] = ()) -
         value = parse_yaml(text, override[:80], "write NAME=VALUE, as seed=1")
         values = _with(values, name.strip().split("."), value)
     # All at once: some fit each other only.
-    return changed(settings, values, " ".join(told)[:80])
+    settings = changed(settings, values, " ".join(told)[:80])
+    stated = {*_names(values), *(() if str(preset) in PRESETS else _names(known))}
+    return replace(settings, stated=frozenset(stated))
+
+
+def _names(values: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted names of what nested ``values`` hold."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _names(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
 
 
 def _with(values: Any, names: list[str], value: Any) -> Any:
@@ -254,7 +269,7 @@ def changed(settings: _Settings, values: object, source: str, prefix: str = "") 
         values: name -> value.
         source: where they come from, for messages.
     """
-    known = {each.name: each for each in fields(settings)}  # type: ignore[arg-type]
+    known = {each.name: each for each in fields(settings) if "hidden" not in each.metadata}  # type: ignore[arg-type]
     if not isinstance(values, dict):
         raise ViewFusionError(f"{source}: {prefix or 'a preset'} holds keys of its own: {', '.join(known)}")
     changes = {}
