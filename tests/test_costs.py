@@ -19,13 +19,12 @@ from viewfusion.fusion import (
 )
 from viewfusion.solvers import scheduler_of
 
+DDIM = ["sampling.solver=ddim", "sampling.spacing=timesteps", "sampling.leap_sigma=0"]
 FOUR = ["views=4", "sampling.num_inference_steps=4"]  # targets of 1, 1 and 3; timesteps 751, 501, 251 and 1
 
 
 def told(scheduler_config, *overrides):
-    config = load_config(
-        "balanced", [*FOUR, "sampling.guidance_scale=3", "sampling.leap_sigma=0", *overrides]
-    )
+    config = load_config(overrides=[*DDIM, *FOUR, "sampling.guidance_scale=3", *overrides])
     return config, schedule(config.trajectory(), config.rules())
 
 
