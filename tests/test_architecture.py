@@ -96,7 +96,8 @@ TABLE = {
     ),
     "cli": Row(
         "__init__ benchmark conditioning config costs datasets downloads errors evaluation fusion geometry "
-        "machine outputs pipeline preprocessing reconstruction resources running trajectory_files views zero123",
+        "machine outputs pipeline preprocessing reconstruction resources running trajectory_files views "
+        "zero123",
         "typer rich numpy PIL",
         "packaging torch imageio_ffmpeg",
     ),

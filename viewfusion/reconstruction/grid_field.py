@@ -263,9 +263,12 @@ class GridField(Field):
             self.everywhere.ndim == 3 and self.cell_rows.shape == self.everywhere.shape,
             self.cell_corners.dtype == self.band_points.dtype == torch.int64,
             self.cell_rows.dtype == torch.int32,
+            self.distances.dtype == self.colours.dtype == self.everywhere.dtype == torch.float32,
         ]
-        if not all(sizes):
+        if not all(sizes) or min(self.everywhere.shape) < 2:
             raise ValueError("a band of other shapes than a grid's")
+        if not float(self.spacing) > 0:
+            raise ValueError("a grid without width")
         limits = [
             (self.cell_corners, count + 1),
             (self.band_points, self.everywhere.numel()),

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from viewfusion.errors import ViewFusionError
 
-from .checkpoints import Checkpoint, digest, read_checkpoint, write_checkpoint
+from .checkpoints import Checkpoint, digest, is_finite, read_checkpoint, write_checkpoint
 from .fields import Field
 from .rays import Rays
 from .rendering import Rendered
@@ -86,7 +86,7 @@ class Progress:
         done: steps made, of ``steps``.
         losses: of the last step, by name; "total" among them.
         seconds: spent on training so far, before interruptions too.
-        seconds_left: as long as the rest would take at the pace of the last steps.
+        seconds_left: as long as the rest would take at the pace of the last tenth of all steps.
     """
 
     done: int
@@ -118,7 +118,8 @@ class Training:
         self.recipe, self.scene, self.seed, self.device = recipe, scene, seed, torch.device(device)
         self.losses: dict[str, float] = {}
         self.seconds = 0.0
-        self._recent: deque[float] = deque(maxlen=20)
+        # So many that a step which lays a finer grid, and takes as long as a hundred, hardly shows.
+        self._recent: deque[float] = deque(maxlen=max(20, recipe.steps // 10))
         self._begin(done)
 
     def _begin(self, done: int) -> None:
@@ -203,7 +204,8 @@ class Training:
             except ViewFusionError as error:
                 if checkpoint is None:
                     raise
-                self.save(checkpoint)
+                if all(is_finite(value) for value in self.field.state_dict().values()):
+                    self.save(checkpoint)  # else what was saved before is the last that is good
                 raise ViewFusionError(f"{error}; {checkpoint} has what was learned before") from error
             if on_step is not None:
                 on_step(self.progress)
