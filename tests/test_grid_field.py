@@ -121,10 +121,14 @@ def test_a_damaged_state_is_refused():
         ("band_points", lambda table: -table - 1),
         ("cell_rows", lambda table: table[:-1]),
         ("colours", lambda table: table[:, :2]),
+        ("colours", lambda table: table.double()),
+        ("distances", lambda table: table.half()),
+        ("everywhere", lambda table: table.double()),
+        ("spacing", lambda number: number * 0),
     ):
         state = dict(field.state_dict())
         state[name] = change(state[name])
-        with pytest.raises((ValueError, RuntimeError), match=r"band|size mismatch"):
+        with pytest.raises((ValueError, RuntimeError), match=r"band|size mismatch|without width"):
             ball_field().load_state_dict(state)
 
 
