@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -129,6 +130,11 @@ class Training:
         self.optimiser = self.recipe.optimiser(self.field)
         self.done = done
 
+    @cached_property
+    def _views(self) -> str:
+        """What tells the scene; worked out once, as it takes a second where views are large."""
+        return digest(self.scene)
+
     def step(self) -> dict[str, float]:
         """Make one step; its losses by name.
 
@@ -227,7 +233,7 @@ class Training:
             path,
             Checkpoint(
                 recipe=self.recipe.described(),
-                scene=digest(self.scene),
+                scene=self._views,
                 seed=self.seed,
                 done=self.done,
                 seconds=self.seconds,
@@ -245,7 +251,7 @@ class Training:
         """
         saved = read_checkpoint(path)
         described = json.loads(json.dumps(self.recipe.described()))  # tuples become lists
-        ours = {"settings": described, "views": digest(self.scene), "seed": self.seed}
+        ours = {"settings": described, "views": self._views, "seed": self.seed}
         theirs = {"settings": saved.recipe, "views": saved.scene, "seed": saved.seed}
         for name, value in ours.items():
             if theirs[name] != value:

@@ -27,6 +27,8 @@ _RENDERED = "render"
 _DISTORTIONS = ("k1", "k2", "k3", "k4", "p1", "p2")
 _LENS = ("fl_x", "fl_y", "cx", "cy", "w", "h", "camera_angle_x", "camera_angle_y")
 
+_LEAST = 1e-6  # of a length or an angle; less divides by nothing
+
 _OFF_CENTRE = 0.003
 """Share of a picture's side by which the axis may miss its centre, or half a pixel, which is a convention."""
 
@@ -107,7 +109,7 @@ def _fov(values: dict[str, Any], place: str) -> float | None:
             raise ViewFusionError(f"{place}: {key} distorts; wanted pictures of a pinhole, undistort them")
     lens = {key: number(values[key], f"{place}: {key}") for key in _LENS if key in values}
     for key, value in lens.items():
-        if key not in ("cx", "cy") and value <= 0:
+        if key not in ("cx", "cy") and value < _LEAST:
             raise ViewFusionError(f"{place}: {key} must be positive, got {value:g}")
         if key.startswith("camera_angle") and value >= math.pi:
             raise ViewFusionError(f"{place}: {key} must lie between 0 and pi, got {value:g}")
