@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -234,6 +235,43 @@ def test_folders_are_those_of_runs_or_out(tmp_path, views, monkeypatch):
         [a, Path("seed=1"), b, Path("c")],
         ["seed=2"],
     )
+
+
+def test_what_a_run_links_to_is_not_written_to(run, ball, preset, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (ball / "mesh").symlink_to(tmp_path / "elsewhere")
+    (ball / "exports").symlink_to(tmp_path / "elsewhere")
+    refused(run("reconstruct", ball, "--preset", preset), ball / "mesh", "is a link; say with --out")
+    refused(run("reconstruct", ball, "--method", "none", "--export", "colmap"), ball / "exports", "is a link")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("module", ["skimage", "scipy", "trimesh", "xatlas", "fast_simplification"])
+def test_a_missing_package_is_one_line_that_says_how_to_get_it(module, run, ball, preset, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    name = {"skimage": "scikit-image"}.get(module, module.replace("_", "-"))
+    wanted = (f"need {name};", "pip install 'viewfusion[reconstruction]'")
+    refused(run("reconstruct", ball, "--preset", preset), *wanted)
+    assert not (ball / "mesh").exists()
+
+
+def test_masks_without_their_package_are_one_line(run, ball, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    refused(
+        run("reconstruct", ball, "--method", "none", "--export", "colmap"),
+        "scipy, which is missing",
+        "pip install 'viewfusion[reconstruction]'",
+    )
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_too_little_memory_is_one_line_and_the_checkpoint_stays(error, run, ball, preset, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("viewfusion.reconstruction.reconstruct.extract_surface", full)
+    refused(run("reconstruct", ball, "--preset", preset), ball, "not enough memory", "--size 256")
+    assert (ball / "mesh/.resume/training").is_file()
 
 
 def test_views_and_mesh_in_one_go(run, preset, tmp_path):

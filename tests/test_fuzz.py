@@ -7,6 +7,7 @@ beyond a small multiple of the file's. A failure prints the reader and the numbe
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -26,6 +28,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import neus
 import numpy as np
 import pytest
 import test_checkpoints
@@ -45,6 +48,10 @@ from viewfusion.evaluation.metrics.clip_files import open_tower
 from viewfusion.geometry import Pose, camera_to_world, opengl_to_colmap
 from viewfusion.preprocessing import PreparedImage, prepare_image
 from viewfusion.preprocessing.segmenters import onnx
+from viewfusion.reconstruction.grid import GridRecipe, SceneField
+from viewfusion.reconstruction.scene import Scene
+from viewfusion.reconstruction.settings import GridSettings
+from viewfusion.reconstruction.training import Training
 from viewfusion.resources import resource_folder
 from viewfusion.yaml_files import read_yaml
 from viewfusion.zero123.folders import read_folder, read_safetensors
@@ -333,7 +340,9 @@ def angles() -> list[bytes]:
 def transforms() -> list[bytes]:
     """transforms.json of one view, with either way to say the lens."""
     frame = {"file_path": "000.png", "transform_matrix": camera_to_world(VIEW).tolist()}
-    lenses: tuple[dict[str, Any], ...] = ({"camera_angle_x": 0.8}, {"fl_x": 280.0, "w": 256, "h": 256})
+    whole = {"fl_x": 280.0, "fl_y": 280.0, "cx": 128, "cy": 128, "w": 256, "h": 256}
+    angles = {"camera_angle_x": 0.8, "camera_angle_y": 0.8, "w": 256, "h": 256}
+    lenses: tuple[dict[str, Any], ...] = ({"camera_angle_x": 0.8}, whole, angles)
     return [json.dumps({**lens, "frames": [frame]}, indent=1).encode() for lens in lenses]
 
 
@@ -359,6 +368,52 @@ def read_object(path: Path) -> DatasetObject:
     for problem in dataset.problems:
         raise ViewFusionError(problem.what)
     return dataset.objects[0]
+
+
+def trainings() -> list[bytes]:
+    """Checkpoints of reconstructions: the paper's networks, a grid of fog, one of distances."""
+    files = []
+    for recipe, done in ((neus.small_recipe(), 2), (Ready(), 2), (Ready(), 5)):
+        with tempfile.TemporaryDirectory() as folder:
+            Training(recipe, neus.ball_scene()).run(done, checkpoint=Path(folder) / "training")
+            files.append((Path(folder) / "training").read_bytes())
+    return files
+
+
+class Ready(GridRecipe):
+    """A small grid, whose visual hulls are worked out once."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            GridSettings(
+                steps=8, rays=32, resolutions=(8, 12), starts=(0.5, 0.9), relays=1, probes=8,
+                fog_samples=8, samples=8, regularised=64,
+            )
+        )  # fmt: skip
+
+    def make_field(self, scene: Scene, done: int = 0) -> SceneField:
+        return copy.deepcopy(_hull(done))
+
+
+@cache
+def _hull(done: int) -> SceneField:
+    return GridRecipe(Ready().settings).make_field(neus.ball_scene(), done)
+
+
+def go_on(path: Path) -> Training:
+    """As a reconstruction that was interrupted; the step shows that what is read is fit for one."""
+    for recipe in (neus.small_recipe(), Ready()):
+        training = Training(recipe, neus.ball_scene())
+        try:
+            training.load(path)
+        except ViewFusionError as error:
+            if "other settings" in str(error) and not isinstance(recipe, Ready):
+                continue
+            raise
+        with suppress(ViewFusionError):  # that it leads to what is no number
+            training.step()
+        return training
+    raise AssertionError("of neither recipe")
 
 
 @dataclass(frozen=True)
@@ -431,6 +486,7 @@ READERS = {
     "meta.pkl": Reader(800, "meta.pkl", metas, read_object, DatasetObject, words=OPCODES),
     "npy": Reader(300, "000.npy", extrinsics, read_object, DatasetObject),
     "ZIP": Reader(600, "a.zip", zips, archived_files, list),
+    "training": Reader(300, "training", trainings, go_on, Training, words=JSON),
     "STL": Reader(200, "a.stl", stls, render_mesh, np.ndarray, words=NUMBERS),
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -114,6 +116,16 @@ def test_it_is_loaded_whatever_its_size():
     assert torch.equal(field.sdf(points), other.sdf(points))
 
 
+def test_what_is_no_number_is_somewhere_and_gives_none():
+    """So that a training which diverges ends in words about its loss, and not in an index out of range."""
+    field = ball_field()
+    points = torch.tensor([[math.nan, 0, 0], [math.inf, 0, 0], [0, -math.inf, 0], [1e38, -1e38, 0]])
+    assert field.nearest(points).isfinite().all()
+    distances = field.sdf(points)
+    assert distances[0].isnan()
+    assert distances[1:].isinf().all()
+
+
 def test_a_damaged_state_is_refused():
     field = ball_field()
     for name, change in (
@@ -121,10 +133,15 @@ def test_a_damaged_state_is_refused():
         ("band_points", lambda table: -table - 1),
         ("cell_rows", lambda table: table[:-1]),
         ("colours", lambda table: table[:, :2]),
+        ("colours", lambda table: table.double()),
+        ("distances", lambda table: table.half()),
+        ("everywhere", lambda table: table.double()),
+        ("spacing", lambda number: number * 0),
+        ("lower", lambda corner: corner * 1e30),
     ):
         state = dict(field.state_dict())
         state[name] = change(state[name])
-        with pytest.raises((ValueError, RuntimeError), match=r"band|size mismatch"):
+        with pytest.raises((ValueError, RuntimeError), match=r"band|size mismatch|in the cube"):
             ball_field().load_state_dict(state)
 
 

@@ -158,6 +158,17 @@ def test_large_pictures_are_reduced(tmp_path):
     assert np.abs(found.views[0].rgb - blocks).max() <= 1  # rows and columns are rounded one after the other
 
 
+def test_too_many_pixels_are_refused_with_a_size_that_fits(tmp_path, monkeypatch):
+    """3072 pixels are 256 for each of twelve views: 16 x 16."""
+    monkeypatch.setattr("viewfusion.cli.posed_views.MAX_PIXELS", 3 * 1024)
+    folder = numbered(tmp_path / "a")
+    with pytest.raises(ViewFusionError, match=r"of 64 x 64 pixels are too many.*or --size \d+$") as error:
+        read_posed_views(folder)
+    fits = int(str(error.value).rsplit(" ", 1)[1])
+    assert fits == 16
+    assert read_posed_views(folder, side=fits).views[0].rgb.shape == (fits, fits, 3)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

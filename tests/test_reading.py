@@ -482,14 +482,40 @@ def test_lenses_that_are_not_one_pinhole(tmp_path):
     before = path.read_text()
     for change, words in (
         (lambda content: content.update(k1=0.1), "k1 distorts"),
-        (lambda content: content["frames"][1].update(fl_x=99.0), "wanted one lens for all frames"),
-        (lambda content: content.update(fl_x=-1.0), "fl_x and w must be positive"),
+        (lambda content: content["frames"][1].update(fl_x=99.0, fl_y=99.0), "wanted one lens for all frames"),
+        (lambda content: content.update(fl_x=-1.0), "fl_x must be positive, got -1"),
+        (lambda content: content.update(camera_angle_x=4.0), "camera_angle_x must lie between 0 and pi"),
+        (lambda content: content.update(cx=9.0), "axis in the centre of the pictures, cx 4, got 9; crop"),
+        (lambda content: content.update(cy=7.0), "axis in the centre of the pictures, cy 4, got 7; crop"),
+        (lambda content: content.update(fl_y=1.01 * content["fl_x"]), "square pixels"),
+        (lambda content: content.pop("w"), "fl_x says nothing without w"),
         (lambda content: content.update(frames=[]), "1 to 10000 frames, got a list of 0"),
         (lambda content: content["frames"][1].update(file_path="images/000.png"), "1 frames name a picture"),
     ):
         edit(path, change)
         assert words in problems(open_dataset(tmp_path))[0]
         path.write_text(before)
+
+
+def test_the_lens_of_instant_ngp_and_of_other_programs_is_taken(tmp_path):
+    """Half a pixel off is a convention; the two angles of 8 x 6 square pixels are not the same."""
+    rendered("nerfstudio")(tmp_path / "a")
+    path = tmp_path / "a/transforms.json"
+    content = json.loads(path.read_text())
+    edit(path, lambda content: content.update(cx=3.5, cy=3.5, fl_y=1.004 * content["fl_x"]))
+    assert problems(open_dataset(tmp_path)) == []
+    for key in ("fl_x", "fl_y", "cx", "cy"):
+        content.pop(key)
+    up = 2 * math.atan(math.tan(FOV / 2) * 6 / 8)
+    for angle, words in ((up, []), (FOV, ["square pixels", "1.33 times the other"])):
+        path.write_text(json.dumps({**content, "h": 6, "camera_angle_x": FOV, "camera_angle_y": angle}))
+        found = " ".join(problems(open_dataset(tmp_path)))
+        assert all(word in found for word in words)
+        assert bool(found) == bool(words)
+    path.write_text(json.dumps({**content, "h": 6, "camera_angle_x": FOV, "camera_angle_y": up}))
+    (thing,) = open_dataset(tmp_path).objects
+    assert thing.fov == pytest.approx(FOV)
+    assert thing.size == (8, 6)
 
 
 def test_folders_that_are_no_dataset(tmp_path):

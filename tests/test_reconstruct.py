@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from PIL import Image
 
 import viewfusion
 from viewfusion.errors import ViewFusionError, ViewFusionWarning
+from viewfusion.reconstruction import fitting
 from viewfusion.reconstruction.reconstruct import Reconstruction, reconstruct
 from viewfusion.reconstruction.records import noted
 from viewfusion.reconstruction.scene import scene_from_views
@@ -216,6 +218,51 @@ def test_a_training_that_is_not_wanted_leaves_nothing(scene, preset, tmp_path):
     with pytest.raises(ViewFusionError, match="too long"):
         reconstruct(scene, load_settings(preset), tmp_path / "mesh", Unwilling())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mesh_is_not_given_up_for_a_training_that_is_not_wanted(whole, preset, tmp_path):
+    """--force with a preset that takes days: asked first, and if it is not wanted all is as before."""
+    folder = shutil.copytree(whole.folder, tmp_path / "mesh")
+
+    class Unwilling(Watcher):
+        def on_estimate(self, seconds: float) -> None:
+            raise ViewFusionError("too long")
+
+    scene = scene_from_views(ball_views(), inputs=[0])
+    with pytest.raises(ViewFusionError, match="too long"):
+        reconstruct(scene, load_settings(preset, ["seed=5"]), folder, Unwilling(), force=True)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in whole.folder.iterdir()}
+    assert not reconstruct(scene, load_settings(preset), folder).made
+
+
+def test_losses_that_were_tampered_with_are_left_out(whole, scene, preset, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct(scene, load_settings(preset), tmp_path, Steps(6), keep_seconds=0)
+    history = tmp_path / ".resume/history.json"
+    losses = json.loads(history.read_text())["losses"]
+    wrong = [3, {"step": 1, "total": float("nan")}, {"step": -1}, {"step": "1"}, {"step": 1, "total": [1]}]
+    wrong += [{"step": 1, "total": 10**400}]
+    history.write_text(json.dumps({"losses": [*wrong, *losses]}))
+    made = reconstruct(scene, load_settings(preset), tmp_path)
+    assert made.record["training"]["losses"] == whole.record["training"]["losses"]
+
+
+def test_pictures_of_the_field_cost_a_tenth_of_the_training(preset, monkeypatch, tmp_path):
+    """However fast the machine: by rays. A step here trains on 6400, a picture of 80 x 80."""
+    monkeypatch.setattr("viewfusion.reconstruction.fitting.PREVIEW_SECONDS", 0.0)
+    looks, look_at = [], fitting.look_at
+    monkeypatch.setattr(
+        "viewfusion.reconstruction.fitting.look_at",
+        lambda scene, look, index, side: looks.append(side) or look_at(scene, look, index, side),
+    )
+    told = ["paper.rays=6400", "paper.foreground_rays=0", "paper.steps=5", "paper.width=32"]
+    told += ["paper.coarse=4", "paper.fine=2"]
+    scene = scene_from_views(ball_views(size=96), inputs=[0])
+    record = reconstruct(scene, load_settings(preset, told), tmp_path).record
+    # 50 x 50 are the first 4 x 640 that are enough for 48 x 48; too few are left for another but the last.
+    assert looks == [50, 48]
+    assert record["psnr"]["field"]["pixels"] == 56, "of one view that is held out, from 5 x 640 rays"
+    assert record["psnr"]["mesh"]["pixels"] == 96
 
 
 def test_where_there_is_no_surface_the_checkpoint_and_the_preview_stay(scene, preset, tmp_path):

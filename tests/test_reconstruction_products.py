@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -120,6 +121,16 @@ def test_scores_are_of_every_held_out_view_and_some_others():
     assert scores(scene(10, ()), looking, 3)["held_out"] is None
 
 
+def test_scores_of_smaller_pictures_are_of_reduced_views():
+    """Half as high, the red row of one pixel is a 12th of the picture, and the square as large as it was."""
+    found = scores(scene(), looking, 0, 16)
+    error = (16 * 2 + 16 * 3 * 0.6**2) / (12 * 16 * 3)
+    assert (found["pixels"], found["trained"]) == (16, None)
+    assert found["held_out"]["psnr"] == pytest.approx(-10 * math.log10(error), abs=1e-3)
+    assert scores(scene(), looking, 0, 99) == scores(scene(), looking, 0)
+    assert scores(scene(), looking, 0)["pixels"] == 32
+
+
 def test_pictures_for_people(tmp_path):
     some = scene()
     write_comparison(tmp_path / "comparison.png", some, looking, "a square")
@@ -148,11 +159,12 @@ FINGERPRINT = {"preset": {"steps": 3}, "views": "ab"}
 
 def whole(path: Path) -> Path:
     with MeshFolder(path, FINGERPRINT) as place:
+        place.begin()
         for name in PRODUCTS:
             (path / name).write_bytes(b"made")
         for name in ("mesh.png", "comparison.png", "preview.png"):
             Image.new("RGB", (2, 2)).save(path / name)
-        place.finish({"faces": 3})
+        place.finish({"faces": 3, "settings": {"preset": {"steps": 3}}})
     return path
 
 
@@ -172,6 +184,8 @@ def test_a_folder_that_lacks_a_file_is_not_whole(name, tmp_path):
     (path / name).write_bytes(b"")
     with MeshFolder(path, FINGERPRINT) as place:
         assert not place.complete
+        assert not place.is_begun
+        place.begin()
         assert not (path / RECORD).exists()
 
 
@@ -182,8 +196,13 @@ def test_another_meshs_folder_is_refused_and_with_force_begun_anew(tmp_path):
     with pytest.raises(ViewFusionError, match=r"mesh was made with preset.steps=3, now 4; choose another"):
         MeshFolder(path, other)
     assert (path / "mesh.glb").exists()
+    before = {each.name for each in path.iterdir()}
     with MeshFolder(path, other, force=True) as place:
         assert not place.complete
+        place.abandon()
+    assert {each.name for each in path.iterdir()} == before, "nothing goes before it is begun"
+    with MeshFolder(path, other, force=True) as place:
+        place.begin()
     assert {each.name for each in path.iterdir()} == {"notes.txt", ".resume"}
     with pytest.raises(ViewFusionError, match=r"preset.steps=4, now 3"):
         MeshFolder(path, FINGERPRINT)
@@ -203,6 +222,49 @@ def test_what_is_somebody_elses_stays(tmp_path):
         MeshFolder(tmp_path / "file", FINGERPRINT)
 
 
+def test_settings_are_told_once_and_still_tell_meshes_apart(tmp_path):
+    path = whole(tmp_path / "mesh")
+    record = json.loads((path / RECORD).read_text())
+    assert record["fingerprint"] == {"schema": 1, "views": "ab"}
+    with MeshFolder(path, FINGERPRINT) as place:
+        assert place.complete
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"settings": [1]}, "damaged or not viewfusion's"),
+        ({"fingerprint": 3}, "damaged or not viewfusion's"),
+        ({"settings": {"preset": {"steps": 99}}}, "preset.steps=99, now 3"),
+        ({"files": [["mesh.glb"]]}, None),
+        ({"files": {"mesh.glb": 1}}, None),
+        ({"files": ["mesh.glb", "../../mesh.glb"]}, None),
+    ],
+)
+def test_a_record_that_was_tampered_with_is_refused_or_made_anew(change, words, tmp_path):
+    path = whole(tmp_path / "mesh")
+    record = json.loads((path / RECORD).read_text())
+    (path / RECORD).write_text(json.dumps({**record, **change}))
+    if words:
+        with pytest.raises(ViewFusionError, match=words):
+            MeshFolder(path, FINGERPRINT)
+    else:
+        with MeshFolder(path, FINGERPRINT) as place:
+            assert not place.complete
+
+
+def test_nothing_is_written_behind_a_link_and_no_pipe_is_waited_for(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "mesh").mkdir()
+    (tmp_path / "mesh/.resume").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ViewFusionError, match=r"\.resume is a link; choose another --out or remove it"):
+        MeshFolder(tmp_path / "mesh", FINGERPRINT)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    os.mkfifo(tmp_path / "elsewhere" / RECORD)
+    with pytest.raises(ViewFusionError, match="damaged or not viewfusion's"):
+        MeshFolder(tmp_path / "elsewhere", FINGERPRINT)
+
+
 def test_two_calls_do_not_share_a_folder(tmp_path):
     with MeshFolder(tmp_path, FINGERPRINT), pytest.raises(ViewFusionError, match="another run is writing"):
         MeshFolder(tmp_path, FINGERPRINT)
@@ -220,10 +282,15 @@ def test_a_mesh_that_is_not_begun_leaves_nothing(tmp_path):
 
 def test_checkpoints_of_unknown_origin_are_not_gone_on_with(tmp_path):
     with MeshFolder(tmp_path, FINGERPRINT) as place:
+        place.begin()
         place.checkpoint.write_bytes(b"trained")
     with MeshFolder(tmp_path, FINGERPRINT) as place:
+        assert place.is_begun
+        place.begin()
         assert place.checkpoint.exists()
     run = tmp_path / ".resume/run.json"
     run.write_text(json.dumps({"broken": 1})[:-2])
     with MeshFolder(tmp_path, FINGERPRINT) as place:
+        assert not place.is_begun
+        place.begin()
         assert not place.checkpoint.exists()

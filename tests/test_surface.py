@@ -86,6 +86,7 @@ def test_a_surface_through_lattice_points_is_closed():
     [
         (lambda points: ball(points, -0.25), "positive (nothing) everywhere: its smallest value is 0.25,"),
         (lambda points: ball(points, 9.0), "negative (solid) everywhere: its largest value is -7.9"),
+        (lambda points: 0.5999 - points[:, :1], "everywhere but at the faces of the cube"),
         (lambda points: ball(points) / 0, "no finite number at"),
     ],
 )

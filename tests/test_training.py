@@ -173,6 +173,28 @@ def test_without_a_place_to_save_it_stops_all_the_same():
         Training(Broken(small_recipe().settings), ball_scene()).run()
 
 
+def test_what_went_wrong_in_the_step_itself_is_not_saved(tmp_path):
+    """A finite slope, a learning rate beyond all numbers: the field itself is none afterwards."""
+    path, broken = tmp_path / "training.safetensors", training()
+    broken.run(2, checkpoint=path)
+    saved = path.read_bytes()
+    broken.optimiser.param_groups[0]["initial_lr"] = math.inf
+    with pytest.raises(ViewFusionError, match="has what was learned before"):
+        broken.run(checkpoint=path)
+    assert path.read_bytes() == saved
+
+
+def test_one_long_step_hardly_moves_the_time_left():
+    learning = training(steps=1000)
+    for _ in range(300):
+        learning._recent.append(0.1)
+    learning.done = 300
+    calm = learning.progress.seconds_left
+    learning._recent.append(3.0)
+    assert calm == pytest.approx(70)
+    assert learning.progress.seconds_left - calm == pytest.approx(700 * 2.9 / 100)
+
+
 def test_memory_does_not_grow():
     learning, counts = training(steps=12), []
 

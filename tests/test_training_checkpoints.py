@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import resource
 from dataclasses import replace
 
 import pytest
@@ -88,6 +90,18 @@ SPOILED = {
     "moments": lambda path: rewritten(path, **{"optimiser/0/exp_avg": torch.zeros(2)}),
     "no moments": lambda path: rewritten(path, **{"optimiser/0/exp_avg": None}),
     "index": lambda path: rewritten(path, **{"optimiser/99/exp_avg": torch.zeros(())}),
+    "below": lambda path: rewritten(path, **{"optimiser/-1/exp_avg": torch.zeros(())}),
+    "half of one": lambda path: rewritten(
+        path, **{f"optimiser/{index}/exp_avg": None for index in range(99)}
+    ),
+    "no step yet": lambda path: rewritten(path, **{"optimiser/0/step": torch.tensor(0.0)}),
+    "steps": lambda path: rewritten(path, **{"optimiser/0/step": torch.zeros(2)}),
+    "whole": lambda path: rewritten(path, **{"optimiser/0/step": torch.tensor(1)}),
+    "no number": lambda path: rewritten(path, **{"optimiser/0/step": torch.tensor(float("nan"))}),
+    "learned": lambda path: rewritten(
+        path, **{"field/deviation_network.variance": torch.tensor(float("nan"))}
+    ),
+    "seconds": lambda path: rewritten(path, {"seconds": float("inf")}),
     "name": lambda path: rewritten(path, **{"optimiser/x": torch.zeros(())}),
 }
 
@@ -101,6 +115,28 @@ def test_damaged_and_hostile_files_are_one_line(trained, kind):
         fresh.load(path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+def test_a_file_larger_than_any_is_not_read(trained):
+    _, path = trained
+    os.truncate(path, 2**33 + 1)  # takes no room on the disk
+    with pytest.raises(ViewFusionError, match=r"larger than any training's state\); remove it"):
+        read_checkpoint(path)
+
+
+def test_a_full_disk_is_one_line_and_the_file_before_stays(trained):
+    """A file that may not grow stands for it: the system says either in the same way."""
+    training, path = trained
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(ViewFusionError, match=r"training\.safetensors cannot be written: .*goes on"):
+            training.save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_a_digest_tells_scenes_apart():

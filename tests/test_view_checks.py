@@ -62,6 +62,15 @@ def test_views_must_surround_the_object():
         check_poses(at(0, 120, 240), 150)
 
 
+def test_views_from_above_show_no_side():
+    """Whatever their azimuths, they all stand in about one place."""
+    with pytest.raises(ViewFusionError, match="all look from above or below, at 80 degrees and more"):
+        check_poses(at(0, 90, 180, 270, elevation=85), 150)
+    with pytest.raises(ViewFusionError, match="a gap of 180 "):
+        check_poses([*at(0, 90, 180), *at(225, 270, 315, elevation=-85)], 150)
+    check_poses([*at(0, 90, 180, 270), *at(0, elevation=90)], 150)
+
+
 def test_a_camera_that_is_too_near_is_named():
     check_poses([*at(0, 90, 180), Pose.from_degrees(270, 20, 0.91)], 150)
     with pytest.raises(ViewFusionError, match=r"^view 3 is 0\.89 from the object, half of the views 1\.5"):

@@ -13,10 +13,10 @@ TRUE, SMALL, FUSED, INDEPENDENT = "true", "small", "fused", "independent"
 method and, each by itself, of the input alone."""
 
 PAPER, IN_TIME = "paper", ("--yes", "resolution=128")
-"""The preset that takes days on a CPU, and options for it there: its surface alone, at 512, takes an hour."""
+"""The preset that takes tens of hours on a CPU, and options for it there: its surface alone, at 512, takes an hour."""
 
 ON_ALL_VIEWS = "scene.hold_out=0"
-"""Judged by others, none is held out: to render it as `paper` does takes a CPU ten minutes a view."""
+"""Judged by others, so none is held out."""
 
 VARIANTS = {FUSED: "viewfusion", INDEPENDENT: "zero123"}
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from viewfusion.reconstruction.scene import Scene, SceneSettings
     from viewfusion.views import ViewSet
 
-MAX_PIXELS = 2**26
-"""Of all views together; they take 16 bytes each: 1024 views of 256 x 256, 256 of 512 x 512."""
+MAX_PIXELS = 2**25
+"""Of all views together: 512 of 256 x 256, 128 of 512 x 512. A mesh of them takes about 100 bytes each."""
 
 _SAME = 3.0
 """Levels by which a run's first view may differ on average from its input.png over white."""
@@ -228,9 +228,10 @@ def _pixels(found: DatasetObject, side: int | None) -> list[tuple[np.ndarray, np
             )
         to = _reduced(size, side)
         if len(found.pictures) * to[0] * to[1] > MAX_PIXELS:
+            fits = math.floor(math.sqrt(MAX_PIXELS / len(found.pictures) * max(to) / min(to)))
             raise ViewFusionError(
                 f"{found.name}: {len(found.pictures)} views of {to[0]} x {to[1]} pixels are too many to read "
-                "at once; give fewer or smaller ones"
+                f"at once; give fewer, or --size {fits}"
             )
         alpha = rgba[..., 3] if rgba[..., 3].min() < 255 else None
         rgb = _resized(over_white(rgba), to)

@@ -146,10 +146,13 @@ class Meshes:
         from viewfusion.reconstruction.records import noted
 
         name = path.resolve().name
-        with noted() as warnings:
+        with _enough_memory(), noted() as warnings:
             scene = views.scene(self._settings.scene)
         source = {"name": name, "notes": [*views.notes, *warnings]}
-        with MeshProgress(self.console, name, self._options.yes, self._remedy()) as progress:
+        with (
+            _enough_memory(),
+            MeshProgress(self.console, name, self._options.yes, self._remedy()) as progress,
+        ):
             made = reconstruct(
                 scene, self._settings, folder, progress,
                 device=self._device, source=source, title=name, force=self._options.force,
@@ -164,6 +167,22 @@ class Meshes:
         if self._device.type == "cuda":
             return "choose --preset balanced"
         return "choose --preset cpu, or a machine with a GPU"
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Around work that may want more than there is, on any device."""
+    from viewfusion.zero123.memory import is_out_of_memory
+
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ViewFusionError(
+            "there is not enough memory for such a mesh; choose --preset cpu, smaller views (--size 256) or "
+            "a lower resolution=, or close other programs"
+        ) from error
 
 
 def told(record: dict[str, Any]) -> str:
@@ -182,7 +201,7 @@ def mesh_folders(inputs: Iterable[Path], out: Path | None, export: str | None = 
     go to ``exports`` in the folder of a run, as those of the command ``export`` do, or to out/NAME-FORMAT.
 
     Raises:
-        ViewFusionError: two inputs would have one folder.
+        ViewFusionError: two inputs would have one folder, or that of a run leads elsewhere.
     """
     inputs = list(inputs)
     taken: dict[Path, Path] = {}
@@ -193,7 +212,10 @@ def mesh_folders(inputs: Iterable[Path], out: Path | None, export: str | None = 
         if out is not None:
             folder = out if len(inputs) == 1 else out / name
         elif (path / RUN).is_file():
-            folder = path / "exports" / export if export else path / "mesh"
+            below = path / ("exports" if export else "mesh")
+            if below.is_symlink():  # of a folder that came from anywhere it might lead anywhere
+                raise ViewFusionError(f"{below} is a link; say with --out where to write")
+            folder = below / export if export else below
         else:
             folder = Path("out") / f"{name}-{export or 'mesh'}"
         if folder in taken:

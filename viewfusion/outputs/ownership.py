@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import reprlib
+import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,7 +29,8 @@ def read_json(path: Path) -> dict[str, Any]:
         OSError: there is something that cannot be read.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        about = path.stat()
+        if about.st_size > _MOST_BYTES or stat.S_ISFIFO(about.st_mode):  # a pipe would be waited for
             return {}
         content = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError, RecursionError):

@@ -151,7 +151,8 @@ class GridField(Field):
         last = torch.tensor(self.everywhere.shape, device=points.device) - 2
         wanted = (points - self.lower) / self.spacing
         scaled = torch.minimum(wanted.clamp(min=0), (last + 1).to(wanted))
-        cell = torch.minimum(scaled.detach().long(), last)
+        # What is no number lies in some cell as well, and the loss says that it is none.
+        cell = torch.minimum(scaled.detach().long(), last).clamp(min=0)
         away = (wanted - scaled).norm(dim=-1) * self.spacing
         return cell, scaled - cell, away
 
@@ -185,7 +186,8 @@ class GridField(Field):
         with torch.no_grad():
             shape = self.everywhere.shape
             last = torch.tensor(shape, device=points.device) - 1
-            index = torch.minimum(((points - self.lower) / self.spacing + 0.5).clamp(min=0).long(), last)
+            wanted = (points - self.lower) / self.spacing + 0.5
+            index = torch.minimum(wanted, last.to(wanted)).long().clamp(min=0)
             return self.everywhere.view(-1).index_select(0, _flat(index, shape))
 
     def surface(self, points: Tensor, directions: Tensor) -> Surface:
@@ -263,9 +265,12 @@ class GridField(Field):
             self.everywhere.ndim == 3 and self.cell_rows.shape == self.everywhere.shape,
             self.cell_corners.dtype == self.band_points.dtype == torch.int64,
             self.cell_rows.dtype == torch.int32,
+            self.distances.dtype == self.colours.dtype == self.everywhere.dtype == torch.float32,
         ]
-        if not all(sizes):
+        if not all(sizes) or min(self.everywhere.shape) < 2:
             raise ValueError("a band of other shapes than a grid's")
+        if not (0 < float(self.spacing) <= 1 and float(self.lower.abs().max()) <= 1):
+            raise ValueError("a grid that is not in the cube, or without width")
         limits = [
             (self.cell_corners, count + 1),
             (self.band_points, self.everywhere.numel()),

@@ -27,17 +27,20 @@ PRODUCTS = (*MESHES, *PICTURES)
 SCHEMA = 1
 """Of the record; raised when a field changes its meaning."""
 
+_ABSENT = object()
+
 _TOLD = 3
 """So many differences are named."""
 
 
 class MeshFolder:
-    """The folder of one mesh, held exclusively; a context manager.
+    """The folder of one mesh, held exclusively; a context manager. Nothing is changed in it until
+    :meth:`begin`.
 
     Args:
         path: made where it is missing, parents too.
         fingerprint: everything that decides the mesh, as JSON has it.
-        force: remove the products of another fingerprint instead of refusing, and start anew.
+        force: remove the products of another fingerprint, on :meth:`begin`, instead of refusing.
 
     Raises:
         ViewFusionError: another call writes to it, it holds another mesh or other people's files, or it is no
@@ -48,7 +51,7 @@ class MeshFolder:
         self.path = Path(path)
         self._fingerprint = {"schema": SCHEMA, **json.loads(json.dumps(fingerprint))}
         self._resume = self.path / ".resume"
-        self._is_new = not self.path.exists()
+        self._is_new, self._is_another = not self.path.exists(), False
         with explained(self.path, "cannot be made"):
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -58,7 +61,8 @@ class MeshFolder:
         try:
             with explained(self.path, "cannot be used"):
                 self.complete = self._check(force)
-                self._start()
+                if self.complete:
+                    self._tidy()
         except BaseException:
             self._lock.release()
             raise
@@ -79,6 +83,16 @@ class MeshFolder:
         """Where the losses up to the checkpoint are."""
         return self._resume / "history.json"
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return not self._is_another and self._is_known and self.checkpoint.exists()
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether what is in ``.resume`` is this mesh's."""
+        return read_json(self._resume / "run.json") == self._fingerprint
+
     def record(self) -> dict[str, Any]:
         """How the mesh was made; {} while it is not finished."""
         return read_json(self.path / RECORD)
@@ -90,13 +104,15 @@ class MeshFolder:
             ViewFusionError: it cannot be written.
         """
         files = [name for name in PRODUCTS if (self.path / name).is_file()]
-        write_json(self.path / RECORD, {**record, "fingerprint": self._fingerprint, "files": files})
-        shutil.rmtree(self._resume, ignore_errors=True)
+        said = json.loads(json.dumps(record.get("settings", {})))
+        # What the settings say already is not said twice.
+        rest = {key: value for key, value in self._fingerprint.items() if said.get(key, _ABSENT) != value}
+        write_json(self.path / RECORD, {**record, "fingerprint": rest, "files": files})
         self.complete = True
+        self._tidy()
 
     def abandon(self) -> None:
-        """Leave nothing of a mesh that was not begun after all."""
-        shutil.rmtree(self._resume, ignore_errors=True)
+        """Leave the folder as it was found, or none where there was none; for before :meth:`begin`."""
         self._lock.release()
         if self._is_new:
             with explained(self.path, "cannot be removed"):
@@ -104,13 +120,16 @@ class MeshFolder:
 
     def _check(self, force: bool) -> bool:
         """Whether the folder is this mesh's and whole; raises where it is anybody else's."""
+        if self._resume.is_symlink():  # what is written to it would lie elsewhere
+            raise ViewFusionError(f"{self._resume} is a link; choose another --out or remove it")
         record = self.record()
         if (self.path / RECORD).exists():
-            if not isinstance(record.get("fingerprint"), dict):
+            settings, rest = record.get("settings", {}), record.get("fingerprint")
+            if not (isinstance(settings, dict) and isinstance(rest, dict)):
                 raise ViewFusionError(
                     f"{self.path / RECORD} is damaged or not viewfusion's; choose another --out or remove it"
                 )
-            return self._is_this(record["fingerprint"], force) and self._is_whole(record)
+            return self._is_this({**settings, **rest}, force) and self._is_whole(record)
         started = read_json(self._resume / "run.json")
         if started:
             self._is_this(started, force)
@@ -119,7 +138,7 @@ class MeshFolder:
         return False
 
     def _is_this(self, known: dict[str, Any], force: bool) -> bool:
-        """Whether ``known`` is what this mesh goes by; if not, the folder is emptied or refused."""
+        """Whether ``known`` is what this mesh goes by; raises if not, unless that may be removed."""
         different = differences(known, self._fingerprint)
         if different and not force:
             more = f" and {len(different) - _TOLD} more" if len(different) > _TOLD else ""
@@ -127,14 +146,14 @@ class MeshFolder:
                 f"{self.path} was made with {'; '.join(different[:_TOLD])}{more}; "
                 "choose another --out, or --force to start anew there"
             )
-        if different:
-            self._discard()
+        self._is_another = bool(different)
         return not different
 
     def _is_whole(self, record: dict[str, Any]) -> bool:
         files = record.get("files")
         return (
             isinstance(files, list)
+            and all(isinstance(name, str) for name in files)
             and set(MESHES[:1]) <= {*files} <= {*PRODUCTS}
             and all(can_be_opened(self.path / name) for name in files)
         )
@@ -157,20 +176,29 @@ class MeshFolder:
                     "choose another --out or remove it"
                 )
 
-    def _start(self) -> None:
-        """Mark the folder as this mesh's, unless it is whole."""
-        for folder in (self.path, self._resume):
-            remove_partial(folder)
-        if self.complete:
-            shutil.rmtree(self._resume, ignore_errors=True)
-            return
-        self._resume.mkdir(exist_ok=True)
-        if read_json(self._resume / "run.json") != self._fingerprint:
-            for name in (self.checkpoint.name, self.history.name):
-                _remove(self._resume / name)  # of unknown origin
-            write_json(self._resume / "run.json", self._fingerprint)
-        # A record whose files are not all there must not vouch for those made now.
-        (self.path / RECORD).unlink(missing_ok=True)
+    def begin(self) -> None:
+        """Mark the folder as this mesh's, and remove what is another's.
+
+        Raises:
+            ViewFusionError: it cannot be written to.
+        """
+        with explained(self.path, "cannot be used"):
+            if self._is_another:
+                self._discard()
+            for folder in (self.path, self._resume):
+                remove_partial(folder)
+            self._resume.mkdir(exist_ok=True)
+            if not self._is_known:
+                for name in (self.checkpoint.name, self.history.name):
+                    _remove(self._resume / name)  # of unknown origin
+                write_json(self._resume / "run.json", self._fingerprint)
+            # A record whose files are not all there must not vouch for those made now.
+            (self.path / RECORD).unlink(missing_ok=True)
+
+    def _tidy(self) -> None:
+        """Remove what a whole folder does not need."""
+        remove_partial(self.path)
+        shutil.rmtree(self._resume, ignore_errors=True)
 
 
 def _remove(path: Path) -> None:

@@ -73,27 +73,40 @@ def write_preview(path: Path, scene: Scene, index: int, seen: Picture, title: st
     write_png(path, labelled_grid(pictures, labels, 3, title), quick=True)
 
 
-def scores(scene: Scene, look: Look, most: int) -> dict[str, Any]:
+def scores(scene: Scene, look: Look, most: int, longest: int | None = None) -> dict[str, Any]:
     """PSNR in dB of what ``look`` sees against the views, and how far the masks agree; held-out ones all.
 
     Args:
         most: so many of the views that were trained on, spread evenly.
+        longest: pixels on the longer side, to which views are reduced where they are larger.
     """
     trained = scene.trained[:: max(1, -(-len(scene.trained) // most))] if most else ()
-    each = {index: _score(scene, look, index) for index in (*scene.held_out, *trained)}
+    each = {index: _score(scene, look, index, longest) for index in (*scene.held_out, *trained)}
     return {
+        "pixels": min(longest or max(scene.size), max(scene.size)),
         "held_out": _mean([each[index] for index in scene.held_out]),
         "trained": _mean([each[index] for index in trained]),
         "views": {str(index): score for index, score in sorted(each.items())},
     }
 
 
-def _score(scene: Scene, look: Look, index: int) -> dict[str, float]:
-    seen = look_at(scene, look, index)
+def _score(scene: Scene, look: Look, index: int, longest: int | None) -> dict[str, float]:
+    seen = look_at(scene, look, index, longest)
+    wanted = _shrunk(scene.images[index].numpy(), seen.mask.shape)
+    mask = _shrunk(scene.masks[index, None].numpy(), seen.mask.shape)[0]
     return {
-        "psnr": round(psnr(seen.image, scene.images[index].numpy()), _DIGITS),
-        "mask_iou": round(mask_iou(seen.mask, scene.masks[index].numpy()), _DIGITS),
+        "psnr": round(psnr(seen.image, wanted), _DIGITS),
+        "mask_iou": round(mask_iou(seen.mask, mask), _DIGITS),
     }
+
+
+def _shrunk(planes: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """(C, H, W) float32 planes at another height and width, by the mean over each pixel."""
+    if planes.shape[1:] == size:
+        return planes
+    height, width = size
+    each = (Image.fromarray(plane).resize((width, height), Image.Resampling.BOX) for plane in planes)
+    return np.stack([np.asarray(plane) for plane in each])
 
 
 def _mean(each: Sequence[dict[str, float]]) -> dict[str, float] | None:

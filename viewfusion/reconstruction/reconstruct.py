@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from viewfusion.views import ViewSet
 
     from .fields import Field
-    from .looking import Look
     from .textured import TexturedMesh
 
 KEEP_SECONDS = 30.0
@@ -156,7 +155,7 @@ class _Work:
             "settings": settings_json(self.settings),
             "training": fitting.record(),
             "mesh": mesh_json(mesh),
-            "psnr": self._judged(mesh, fitting.look),
+            "psnr": self._judged(mesh, fitting),
             "seconds": {"training": fitting.record()["seconds"], **self.seconds},
             "versions": versions(),
         }
@@ -170,11 +169,11 @@ class _Work:
         with self._stage("texture"):
             return baked(surface, self.scene, self.settings.texture)
 
-    def _judged(self, mesh: TexturedMesh, field: Look) -> dict[str, Any]:
+    def _judged(self, mesh: TexturedMesh, fitting: Fitting) -> dict[str, Any]:
         """The pictures of the mesh, and how alike it and the field are to the views."""
         look = look_of_mesh(mesh, self.scene)
         with self._stage("comparing"):
-            judged = {"mesh": scores(self.scene, look, SCORED), "field": scores(self.scene, field, 0)}
+            judged = {"mesh": scores(self.scene, look, SCORED), "field": fitting.score()}
             write_comparison(self.place.path / "comparison.png", self.scene, look, self.title)
         with self._stage("turntable"):
             write_turntable(self.place.path / "turntable.mp4", self.scene, look)

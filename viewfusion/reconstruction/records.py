@@ -23,11 +23,11 @@ PACKAGES = (
     "viewfusion",
     "torch",
     "numpy",
+    "scipy",
     "scikit-image",
     "trimesh",
     "xatlas",
     "fast-simplification",
-    "embreex",
 )
 """Those that decide the mesh or the pictures of it."""
 

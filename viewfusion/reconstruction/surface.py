@@ -73,6 +73,8 @@ def extract_surface(
     low, high = min(low, coarse.min()), max(high, coarse.max())
     if low >= 0 or high <= 0:
         raise _nothing(low, high)
+    if volume.min() >= 0:
+        raise _nothing(float(volume.min()), high, "but at the faces of the cube, where all is cut off")
     return _marched(volume, places, start)
 
 
@@ -168,9 +170,9 @@ def _marched(volume: np.ndarray, places: np.ndarray, start: np.ndarray) -> Trian
     return Triangles(vertices, faces.astype(np.int64))
 
 
-def _nothing(low: float, high: float) -> ViewFusionError:
+def _nothing(low: float, high: float, but: str = "") -> ViewFusionError:
     if low >= 0:
-        state, extreme = "positive (nothing) everywhere: its smallest value is", low
+        state, extreme = f"positive (nothing) everywhere{but and f' {but}'}: its smallest value is", low
     else:
         state, extreme = "negative (solid) everywhere: its largest value is", high
     return ViewFusionError(

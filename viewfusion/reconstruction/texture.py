@@ -116,17 +116,18 @@ class Looks:
         cameras = scene.cameras.numpy()[list(views)]
         intrinsics = scene.intrinsics.numpy()
         projections = [intrinsics @ opengl_to_colmap(camera)[:3] for camera in cameras]
-        layers, depths = [], []
-        for view, camera in zip(views, cameras, strict=True):
+        height, width = self.size
+        # Filled one by one: of many large views, a second copy would be most of the memory.
+        self.layers = torch.empty(len(views), 7, height, width)
+        self.depths = torch.empty(len(views), 1, _FINER * height, _FINER * width)
+        for place, (view, camera) in enumerate(zip(views, cameras, strict=True)):
             depth = seen(triangles, camera, intrinsics, self.size, _FINER).depth
             image, mask = scene.images[view].numpy(), scene.masks[view].numpy()
-            layers.append(_layers(image, mask, depth, settings))
-            depths.append(_furthest_around(depth))
+            self.layers[place] = torch.from_numpy(_layers(image, mask, depth, settings))
+            self.depths[place, 0] = torch.from_numpy(_furthest_around(depth))
         self.projections = torch.tensor(np.array(projections), dtype=torch.float32)
         self.centres = torch.tensor(cameras[:, :3, 3], dtype=torch.float32)
         self.trust = scene.weights[list(views)].float()
-        self.layers = torch.tensor(np.array(layers), dtype=torch.float32)
-        self.depths = torch.tensor(np.array(depths), dtype=torch.float32)[:, None]
 
     @torch.no_grad()
     def colours(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from viewfusion.errors import ViewFusionError
 
-from .checkpoints import Checkpoint, digest, read_checkpoint, write_checkpoint
+from .checkpoints import Checkpoint, digest, is_finite, read_checkpoint, write_checkpoint
 from .fields import Field
 from .rays import Rays
 from .rendering import Rendered
@@ -86,7 +87,7 @@ class Progress:
         done: steps made, of ``steps``.
         losses: of the last step, by name; "total" among them.
         seconds: spent on training so far, before interruptions too.
-        seconds_left: as long as the rest would take at the pace of the last steps.
+        seconds_left: as long as the rest would take at the pace of the last tenth of all steps.
     """
 
     done: int
@@ -118,7 +119,8 @@ class Training:
         self.recipe, self.scene, self.seed, self.device = recipe, scene, seed, torch.device(device)
         self.losses: dict[str, float] = {}
         self.seconds = 0.0
-        self._recent: deque[float] = deque(maxlen=20)
+        # So many that a step which lays a finer grid, and takes as long as a hundred, hardly shows.
+        self._recent: deque[float] = deque(maxlen=max(20, recipe.steps // 10))
         self._begin(done)
 
     def _begin(self, done: int) -> None:
@@ -127,6 +129,11 @@ class Training:
             self.field = self.recipe.make_field(self.scene, done).to(self.device)
         self.optimiser = self.recipe.optimiser(self.field)
         self.done = done
+
+    @cached_property
+    def _views(self) -> str:
+        """What tells the scene; worked out once, as it takes a second where views are large."""
+        return digest(self.scene)
 
     def step(self) -> dict[str, float]:
         """Make one step; its losses by name.
@@ -203,7 +210,8 @@ class Training:
             except ViewFusionError as error:
                 if checkpoint is None:
                     raise
-                self.save(checkpoint)
+                if all(is_finite(value) for value in self.field.state_dict().values()):
+                    self.save(checkpoint)  # else what was saved before is the last that is good
                 raise ViewFusionError(f"{error}; {checkpoint} has what was learned before") from error
             if on_step is not None:
                 on_step(self.progress)
@@ -225,7 +233,7 @@ class Training:
             path,
             Checkpoint(
                 recipe=self.recipe.described(),
-                scene=digest(self.scene),
+                scene=self._views,
                 seed=self.seed,
                 done=self.done,
                 seconds=self.seconds,
@@ -243,7 +251,7 @@ class Training:
         """
         saved = read_checkpoint(path)
         described = json.loads(json.dumps(self.recipe.described()))  # tuples become lists
-        ours = {"settings": described, "views": digest(self.scene), "seed": self.seed}
+        ours = {"settings": described, "views": self._views, "seed": self.seed}
         theirs = {"settings": saved.recipe, "views": saved.scene, "seed": saved.seed}
         for name, value in ours.items():
             if theirs[name] != value:

@@ -19,6 +19,9 @@ NEAREST = 0.6
 EMPTY, FULL = 0.0005, 0.98
 """Shares of a picture: less object than the one is none, more than the other is no background."""
 
+STEEPEST_DEG = 80
+"""Elevation above which, or below, a view shows no side of the object."""
+
 MOST_OUTSIDE = 0.02
 """Share of the object's pixels that may miss the cube: what is left of specks."""
 
@@ -42,7 +45,13 @@ def check_poses(poses: Sequence[Pose], largest_gap_deg: float) -> None:
             f"view {int(radii.argmin())} is {radii.min():.3g} from the object, half of the views "
             f"{np.median(radii):.3g} and farther; wanted {NEAREST:g} of that at least, leave it out"
         )
-    start, gap = largest_gap(poses)
+    level = [pose for pose in poses if abs(pose.elevation) < math.radians(STEEPEST_DEG)]
+    if not level:
+        raise ViewFusionError(
+            f"the {len(poses)} views do not surround the object: all look from above or below, at "
+            f"{STEEPEST_DEG} degrees and more; add views from its sides"
+        )
+    start, gap = largest_gap(level)
     if math.degrees(gap) > largest_gap_deg:
         raise ViewFusionError(
             f"the {len(poses)} views do not surround the object: none between azimuth "

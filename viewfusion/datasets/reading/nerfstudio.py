@@ -1,8 +1,9 @@
 """The layouts ``nerfstudio`` and ``omniobject3d``: ``transforms.json`` and the pictures it names.
 
 The file has camera-to-world matrices in OpenGL axes, a world with z up, and one lens for all frames: ``fl_x``
-in pixels with the width ``w``, or ``camera_angle_x`` in radians. Names are relative to it, and may lack their
-ending. OmniObject3D keeps all of that in ``NAME/render/``, and in it the pictures in ``images/``.
+in pixels with the width ``w``, or ``camera_angle_x`` in radians, of square pixels about its axis. Names are
+relative to it, and may lack their ending. OmniObject3D keeps all of that in ``NAME/render/``, and in it the
+pictures in ``images/``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,15 @@ from .records import DatasetObject, Faults, Picture, Reader
 FILE = "transforms.json"
 _RENDERED = "render"
 _DISTORTIONS = ("k1", "k2", "k3", "k4", "p1", "p2")
+_LENS = ("fl_x", "fl_y", "cx", "cy", "w", "h", "camera_angle_x", "camera_angle_y")
+
+_LEAST = 1e-6  # of a length or an angle; less divides by nothing
+
+_OFF_CENTRE = 0.003
+"""Share of a picture's side by which the axis may miss its centre, or half a pixel, which is a convention."""
+
+_OBLONG = 0.005
+"""Share by which pixels may be higher or wider than square: at the border of 256 of them, half a pixel."""
 
 
 def _read(name: str, folder: Folder, faults: Faults) -> DatasetObject:
@@ -97,17 +107,41 @@ def _fov(values: dict[str, Any], place: str) -> float | None:
     for key in _DISTORTIONS:
         if number(values.get(key, 0.0), f"{place}: {key}"):
             raise ViewFusionError(f"{place}: {key} distorts; wanted pictures of a pinhole, undistort them")
-    if "fl_x" in values and "w" in values:
-        focal, width = (number(values[key], f"{place}: {key}") for key in ("fl_x", "w"))
-        if not (focal > 0 and width > 0):
-            raise ViewFusionError(f"{place}: fl_x and w must be positive, got {focal:g} and {width:g}")
-        return 2 * math.atan(width / 2 / focal)
-    if "camera_angle_x" in values:
-        fov = number(values["camera_angle_x"], f"{place}: camera_angle_x")
-        if not 0 < fov < math.pi:
-            raise ViewFusionError(f"{place}: camera_angle_x must lie between 0 and pi, got {fov:g}")
-        return fov
-    return None
+    lens = {key: number(values[key], f"{place}: {key}") for key in _LENS if key in values}
+    for key, value in lens.items():
+        if key not in ("cx", "cy") and value < _LEAST:
+            raise ViewFusionError(f"{place}: {key} must be positive, got {value:g}")
+        if key.startswith("camera_angle") and value >= math.pi:
+            raise ViewFusionError(f"{place}: {key} must lie between 0 and pi, got {value:g}")
+    _check_centred(lens, place)
+    if "fl_x" in lens and "w" in lens:
+        return 2 * math.atan(lens["w"] / 2 / lens["fl_x"])
+    if "fl_x" in lens and "camera_angle_x" not in lens:
+        raise ViewFusionError(f"{place}: fl_x says nothing without w, the width of the pictures; add it")
+    return lens.get("camera_angle_x")
+
+
+def _check_centred(lens: dict[str, float], place: str) -> None:
+    """Refuse a lens whose axis misses the centre of the pictures, or whose pixels are not square."""
+    for key, side in (("cx", "w"), ("cy", "h")):
+        centre = lens.get(side, 0.0) / 2
+        if key in lens and centre and abs(lens[key] - centre) > max(0.5, 2 * centre * _OFF_CENTRE):
+            raise ViewFusionError(
+                f"{place}: wanted the lens' axis in the centre of the pictures, {key} {centre:g}, got "
+                f"{lens[key]:g}; crop them about it"
+            )
+    if "fl_x" in lens and "fl_y" in lens:
+        shape = lens["fl_y"] / lens["fl_x"]
+    elif {"camera_angle_x", "camera_angle_y", "w", "h"} <= lens.keys():
+        across, up = (math.tan(lens[f"camera_angle_{axis}"] / 2) for axis in "xy")
+        shape = lens["h"] / up * across / lens["w"]
+    else:
+        return
+    if abs(shape - 1) > _OBLONG:
+        raise ViewFusionError(
+            f"{place}: wanted square pixels, got focal lengths (fl_x, fl_y or camera_angle_y) of which one "
+            f"is {max(shape, 1 / shape):.3g} times the other; resize the pictures"
+        )
 
 
 def _is_omniobject3d(folder: Folder) -> bool:
