@@ -373,7 +373,7 @@ def read_object(path: Path) -> DatasetObject:
 def trainings() -> list[bytes]:
     """Checkpoints of reconstructions: the paper's networks, a grid of fog, one of distances."""
     files = []
-    for recipe, done in ((neus.small_recipe(), 2), (Ready(), 2), (Ready(), 5)):
+    for recipe, done in ((neus.small_recipe(), 2), (Ready(), 3), (Ready(), 6)):
         with tempfile.TemporaryDirectory() as folder:
             Training(recipe, neus.ball_scene()).run(done, checkpoint=Path(folder) / "training")
             files.append((Path(folder) / "training").read_bytes())

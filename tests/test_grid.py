@@ -114,6 +114,14 @@ def test_going_on_from_any_stage_gives_the_same_bits(tmp_path):
             assert torch.equal(value, again.field.state_dict()[name]), (stop, name)
 
 
+def test_a_checkpoint_tells_what_was_learned_and_nothing_of_the_scene():
+    """Or a file could name views that are not there."""
+    field = GridRecipe(GridSettings(resolutions=(8, 12, 16))).make_field(boxes(16, 6))
+    told = {"hull", "coarse", "views", "trained", "intrinsics", "corrections.free"}
+    assert told <= {name for name, _ in field.named_buffers()}
+    assert not told & set(field.state_dict())
+
+
 def test_pictures_on_the_way_change_nothing():
     scene, settings = boxes(24), replace(SMALL, steps=8, rays=64)
     plain, watched = (Training(GridRecipe(settings), scene) for _ in range(2))

@@ -13,7 +13,7 @@ TRUE, SMALL, FUSED, INDEPENDENT = "true", "small", "fused", "independent"
 method and, each by itself, of the input alone."""
 
 PAPER, IN_TIME = "paper", ("--yes", "resolution=128")
-"""The preset that takes tens of hours on a CPU, and options for it there: its surface alone, at 512, takes an hour."""
+"""The preset that takes tens of hours on a CPU, with options for it there: a surface at 512 takes an hour."""
 
 ON_ALL_VIEWS = "scene.hold_out=0"
 """Judged by others, so none is held out."""

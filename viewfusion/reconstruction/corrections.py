@@ -29,7 +29,7 @@ class ViewCorrections(nn.Module):
         free = torch.ones(views, 1)
         if fixed is not None:
             free[fixed] = 0
-        self.register_buffer("free", free)
+        self.register_buffer("free", free, persistent=False)
         self.motions = nn.Parameter(torch.zeros(views, 6), requires_grad=poses)
         self.tones = nn.Parameter(torch.zeros(views, 6), requires_grad=exposure)
 

@@ -43,11 +43,15 @@ class SceneField(GridField):
 
     def know(self, hull: Tensor, scene: Scene, settings: GridSettings) -> None:
         """Take the hull (I, J, K) on the lattice as it is now, and the scene's cameras."""
-        self.register_buffer("hull", hull)
-        self.register_buffer("coarse", self.spacing.clone())
-        self.register_buffer("views", scene.cameras.float())
-        self.register_buffer("trained", torch.tensor(scene.trained))
-        self.register_buffer("intrinsics", scene.intrinsics.float())
+        known = {
+            "hull": hull,
+            "coarse": self.spacing.clone(),
+            "views": scene.cameras.float(),
+            "trained": torch.tensor(scene.trained),
+            "intrinsics": scene.intrinsics.float(),
+        }
+        for name, value in known.items():  # worked out anew by whoever goes on, so no file may say otherwise
+            self.register_buffer(name, value, persistent=False)
         self.corrections = ViewCorrections(
             len(scene.images), scene.input_index, settings.refine_poses, settings.refine_exposure
         )
