@@ -20,6 +20,7 @@ from reconstruction import spins
 from reconstruction import subjects as objects
 from reconstruction.bench import Bench, Known
 from reconstruction.meshes import plain, shape_of, textured_of
+from reconstruction.outsides import hidden, hidden_iou
 from reconstruction.page import block, picture, write_page
 from reconstruction.places import ELSEWHERE, RING, SIDES, UNSEEN
 from reconstruction.results import Measured, Results
@@ -36,7 +37,7 @@ from test_meshes import CORNERS, write_cube
 from viewfusion import ViewFusionError
 from viewfusion.datasets import Renderer, ring_poses
 from viewfusion.datasets.reading import open_dataset
-from viewfusion.evaluation.meshes import Triangles, score_meshes
+from viewfusion.evaluation.meshes import Triangles, Volume, score_meshes
 from viewfusion.evaluation.protocols import load_protocol
 from viewfusion.geometry import Pose
 
@@ -175,6 +176,21 @@ def test_meshes_are_read_where_the_views_have_them(tmp_path):
         textured_of(left(tmp_path / "moved", box.vertices, box.faces, 0.01))
 
 
+def test_what_nobody_sees_into_counts_as_full():
+    """A cupboard of 10 x 10 x 10 cells, its boards one thick, without a floor: full; on its head: boards."""
+    grid, boards = Volume(cells=16, side=1.6), []
+    for axis, side in ((0, -1), (0, 1), (1, -1), (1, 1), (2, 1)):
+        extents, middle = np.full(3, 1.0), np.zeros(3)
+        extents[axis], middle[axis] = 0.1, 0.45 * side
+        boards.append(trimesh.creation.box(extents).apply_translation(middle))
+    cupboard = trimesh.util.concatenate(boards)
+    up, down = (Triangles(cupboard.vertices * (1, 1, sign), cupboard.faces) for sign in (1, -1))
+    assert hidden(up, grid).sum() == 1000
+    assert hidden(down, grid).sum() == 1000 - 8 * 8 * 9
+    assert hidden_iou(down, up, grid) == pytest.approx(0.424)
+    assert hidden_iou(up, Triangles(cupboard.vertices + 9, cupboard.faces), grid) is None
+
+
 def test_a_wrong_size_is_an_error_where_nothing_is_moved():
     """A cube against one of 80 %: 0.512 of the volume; by mesh-viewfusion there is no difference."""
     box = trimesh.creation.box((0.5, 0.5, 0.5))
@@ -306,6 +322,7 @@ def test_an_object_is_measured_once_and_told(tmp_path, small, command):
 def content(iou: float, chamfer: float, closed: float = 1.0) -> dict:
     """A system's file."""
     numbers = {"chamfer": chamfer, "f_score": 0.5, "normal_consistency": 0.9, "volume_iou": iou}
+    numbers["hidden_iou"] = iou
     names = ("mesh-in-place", "mesh-viewfusion", "mesh-syncdreamer")
     return {
         "closed": closed,

@@ -47,6 +47,7 @@ def _decibels(where: str) -> Callable[[Content], float | None]:
 
 METRICS = {
     "iou": Metric("volume IoU", 3, _volume("mesh-in-place")),
+    "outside": Metric("IoU from around", 3, _score("mesh-in-place", "hidden_iou")),
     "chamfer": Metric("Chamfer, mean d", 4, _score("mesh-in-place", "chamfer")),
     "f_score": Metric("F at 0.01", 3, _score("mesh-in-place", "f_score")),
     "normals": Metric("normals", 3, _score("mesh-in-place", "normal_consistency")),

@@ -16,7 +16,10 @@ from viewfusion.evaluation.protocols import load_protocol
 from viewfusion.geometry import Pose
 from viewfusion.preprocessing import over_white
 
-PROTOCOLS = ("mesh-in-place", "mesh-viewfusion", "mesh-syncdreamer")
+from .outsides import hidden_iou
+
+IN_PLACE = "mesh-in-place"
+PROTOCOLS = (IN_PLACE, "mesh-viewfusion", "mesh-syncdreamer")
 """The first moves nothing; the others do what the papers do."""
 
 AS_IT_IS = Light(ambient=1.0)
@@ -28,7 +31,7 @@ _MOST_DB = 60.0  # of equal pictures, whose PSNR is infinite
 
 
 def mesh_scores(shape: Triangles, truth: Triangles) -> tuple[dict[str, dict[str, float | None]], list[str]]:
-    """The metrics of each of :data:`PROTOCOLS`, and notes on either mesh.
+    """The metrics of each of :data:`PROTOCOLS`, ``hidden_iou`` besides, and notes on either mesh.
 
     Raises:
         ViewFusionError: one cannot be measured, or SciPy is missing.
@@ -42,6 +45,9 @@ def mesh_scores(shape: Triangles, truth: Triangles) -> tuple[dict[str, dict[str,
             metric: None if value is None else round(value, DIGITS) for metric, value in found.items()
         }
         notes |= dict.fromkeys(told)
+        if name == IN_PLACE and settings.volume is not None:
+            outside = hidden_iou(shape, truth, settings.volume)
+            scores[name]["hidden_iou"] = None if outside is None else round(outside, DIGITS)
     return scores, list(notes)
 
 
