@@ -316,7 +316,9 @@ def test_no_block_of_the_projects_pages_is_empty(name):
 
 def test_all_pages_with_blocks_are_known():
     pages = {page.name for page in DOCS.glob("*.md") if "<!-- figures: " in page.read_text("utf-8")}
-    assert pages == {"benchmarks.md", "elevation.md", "fast.md", "nano.md", "preprocessing.md"}
+    assert pages == {
+        "benchmarks.md", "elevation.md", "fast.md", "nano.md", "preprocessing.md", "reconstruction.md",
+    }  # fmt: skip
 
 
 def test_the_projects_page_is_filled_with_what_was_measured(bench, tmp_path):
