@@ -220,7 +220,9 @@ def test_forms_are_counted():
 
 
 def test_a_run_tells_what_it_took_and_why_it_failed(tmp_path):
-    hard = (sys.executable, "-c", "import sys; print(sys.argv); x = bytearray(2**27); sum(range(2**21))")
+    # Memory is looked at now and then, so it stays for several looks.
+    large = "import sys, time; print(sys.argv); x = b'1' * 2**27; sum(range(2**21)); time.sleep(1)"
+    hard = (sys.executable, "-c", large)
     cost = reconstruct(tmp_path / "views", tmp_path / "out", ("--preset", "cpu"), 1, command=hard)
     assert cost.seconds > 0
     assert cost.cpu_seconds > 0
