@@ -37,7 +37,7 @@ def check_poses(poses: Sequence[Pose], largest_gap_deg: float) -> None:
     if len(poses) < FEWEST_VIEWS:
         raise ViewFusionError(
             f"wanted {FEWEST_VIEWS} views or more, got {len(poses)}; make more, "
-            "`viewfusion generate-360 PHOTO` makes 36"
+            "`viewfusion generate-360 PHOTO` makes a ring of them"
         )
     radii = np.array([pose.radius for pose in poses])
     if radii.min() < NEAREST * np.median(radii):
