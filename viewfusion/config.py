@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from viewfusion.errors import ViewFusionError, did_you_mean
 from viewfusion.resources import resource_folder
-from viewfusion.yaml_files import parse_yaml, read_yaml
+from viewfusion.yaml_files import parse_yaml, preset_path, read_yaml
 
 if TYPE_CHECKING:
     from viewfusion.fusion import FusionRules
@@ -186,7 +186,7 @@ def load_config(preset: str | Path | None = None, overrides: Iterable[str] = ())
 
     merged = OmegaConf.structured(Config())
     if preset is not None:
-        path = _preset_path(preset)
+        path = preset_path(preset, PRESETS, resource_folder("configs"))
         merged = _merged(merged, read_yaml(path, "preset YAML", "--preset"), path.name)
         try:
             _validated(merged)
@@ -253,22 +253,6 @@ def changed(config: Config, **changes: Any) -> Config:
     copy = replace(config, **whole)
     copy.validate()
     return copy
-
-
-def _preset_path(preset: str | Path) -> Path:
-    if str(preset) in PRESETS:
-        return resource_folder("configs") / f"{preset}.yaml"
-    path = Path(preset)
-    try:
-        found = path.suffix in (".yaml", ".yml") and path.is_file()
-    except (OSError, ValueError):  # too long, or with a null byte
-        found = False
-    if found:
-        return path
-    known = ", ".join(PRESETS)
-    raise ViewFusionError(
-        f"no preset {str(preset)[:80]!r}; use one of {known}, or a .yaml file{did_you_mean(preset, PRESETS)}"
-    )
 
 
 def _check_keys(values: dict, kind: type, source: str, prefix: str = "") -> None:

@@ -5,13 +5,13 @@ Enters: a file or a text, untrusted. Leaves: dictionaries, lists, strings, numbe
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from viewfusion.errors import ViewFusionError
+from viewfusion.errors import ViewFusionError, did_you_mean
 
 _MOST_BYTES = 2**16  # what the slowest text of this length costs is seconds
 _MOST_BRACKETS = 500  # the parser's time grows with the square of their number
@@ -73,3 +73,24 @@ def parse_yaml(text: str, source: str, remedy: str) -> Any:
     except Exception as error:  # the constructors of !!int and others raise what they stumble over
         reason = (getattr(error, "problem", None) or str(error)).partition("\n")[0][:100]
         raise ViewFusionError(f"{source}: not YAML of plain values ({reason}); {remedy}") from error
+
+
+def preset_path(preset: str | Path, presets: Sequence[str], folder: Path) -> Path:
+    """The file of a preset: one of ``presets``, which lie in ``folder``, or the user's own YAML file.
+
+    Raises:
+        ViewFusionError: it is neither.
+    """
+    if str(preset) in presets:
+        return folder / f"{preset}.yaml"
+    path = Path(preset)
+    try:
+        found = path.suffix in (".yaml", ".yml") and path.is_file()
+    except (OSError, ValueError):  # too long, or with a null byte
+        found = False
+    if found:
+        return path
+    known = ", ".join(presets)
+    raise ViewFusionError(
+        f"no preset {str(preset)[:80]!r}; use one of {known}, or a .yaml file{did_you_mean(preset, presets)}"
+    )

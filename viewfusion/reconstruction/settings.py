@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from viewfusion.errors import ViewFusionError, did_you_mean
 from viewfusion.resources import resource_folder
-from viewfusion.yaml_files import parse_yaml, read_yaml
+from viewfusion.yaml_files import parse_yaml, preset_path, read_yaml
 
 from .finishing import Finishing
 from .scene import SceneSettings
@@ -227,7 +227,7 @@ def load_settings(preset: str | Path = "paper", overrides: Iterable[str] = ()) -
     Raises:
         ViewFusionError: no such preset, an unknown name, or a value that cannot be.
     """
-    path = _preset_path(preset)
+    path = preset_path(preset, PRESETS, resource_folder("configs") / "reconstruction")
     known = read_yaml(path, "preset", "--preset") or {}
     settings = changed(Settings(), known, str(path))
     told = tuple(overrides)
@@ -311,19 +311,3 @@ def _checked(known: Field, old: Any, value: Any, name: str) -> Any:
         bounds = "" if least == -math.inf else f" {bounds}"
         raise ViewFusionError(f"{name} must be {kind}{bounds}, got {str(value)[:80]}")
     return value if whole else float(value)
-
-
-def _preset_path(preset: str | Path) -> Path:
-    if str(preset) in PRESETS:
-        return resource_folder("configs") / "reconstruction" / f"{preset}.yaml"
-    path = Path(preset)
-    try:
-        found = path.suffix in (".yaml", ".yml") and path.is_file()
-    except (OSError, ValueError):  # too long, or with a null byte
-        found = False
-    if found:
-        return path
-    known = ", ".join(PRESETS)
-    raise ViewFusionError(
-        f"no preset {str(preset)[:80]!r}; use one of {known}, or a .yaml file{did_you_mean(preset, PRESETS)}"
-    )
