@@ -34,7 +34,7 @@ from viewfusion.zero123 import Conditioned, find_checkpoint, load_zero123
 from viewfusion.zero123.conditioned import (
     PlainUNet,
     SingleTokenUNet,
-    known_attention,
+    known_parts,
     substituted,
     transformer_blocks,
 )
@@ -50,7 +50,7 @@ class KnownAttention(SingleTokenUNet):
 
     def __init__(self, unet: Any) -> None:
         super().__init__(unet)
-        self.twin = substituted(unet, known_attention(transformer_blocks(unet)))
+        self.twin = substituted(unet, known_parts(unet))
 
     def __call__(self, latents: torch.Tensor, timesteps: torch.Tensor, told: Conditioned) -> torch.Tensor:
         sample = torch.cat([latents.expand(len(told), -1, -1, -1), told.stem], dim=1)
@@ -98,7 +98,7 @@ FORMS: dict[str, Any] = {
 """The last is what a run uses."""
 
 PARTS = {
-    "cross-attention": ("norm2", "attn2"),
+    "cross-attention": ("norm2", "attn2", "add_embedding"),
     "first layer": ("conv_in",),
     "time embedding": ("time_proj", "time_embedding", "time_emb_proj"),
 }

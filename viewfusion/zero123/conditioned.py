@@ -9,7 +9,7 @@ is; what runs is a twin that shares its weights and lacks the parts whose result
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -37,7 +37,8 @@ class Conditioned:
     """What the network is told, a row for each reference; of either kind of UNet below, for that one alone.
 
     Args:
-        values: (N, 1, D) what the cross-attention layers add, side by side; of :class:`PlainUNet` the tokens.
+        values: (N, 1, D) what the cross-attention layers add, and tokens to the timestep's embedding, side by
+            side; of :class:`PlainUNet` the tokens.
         stem: (N, C, h, w) the first layer's share; of :class:`PlainUNet` the condition latents.
         kept: N, filled whenever the UNet runs whole; none: its deep features are not kept.
         light: the top level alone shall run, on what is kept, where it is.
@@ -119,20 +120,25 @@ class SingleTokenUNet:
 
     def __init__(self, unet: Any) -> None:
         self.unet = unet
-        blocks = transformer_blocks(unet)
-        self.layers = [block.attn2 for block in blocks.values()]
+        self.layers = [block.attn2 for block in transformer_blocks(unet).values()]
         self.widths = [layer.out_dim for layer in self.layers]
-        self.twin: Any = substituted(unet, {**known_attention(blocks), "conv_in": nn.Identity()})
+        if tells_the_time(unet):
+            self.widths.append(unet.add_embedding.proj.out_features)
+        self.twin: Any = substituted(unet, {**known_parts(unet), "conv_in": nn.Identity()})
 
     def values(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(N, 1, D) what each cross-attention layer adds at every place, of tokens (N, 1, d).
+        """(N, 1, D) what each cross-attention layer adds at every place, of tokens (N, 1, d); and, where
+        tokens are part of the timestep's embedding, their part.
 
         Raises:
             ValueError: several tokens a row, among which a layer chooses by what it sees.
         """
         if tokens.shape[1] != 1:
             raise ValueError(f"one token a row expected, got {tokens.shape[1]}; use Zero123.predict_noise")
-        return torch.cat([layer.to_out[0](layer.to_v(tokens)) for layer in self.layers], dim=-1)
+        values = [layer.to_out[0](layer.to_v(tokens)) for layer in self.layers]
+        if tells_the_time(self.unet):
+            values.append(self.unet.add_embedding(tokens)[:, None])
+        return torch.cat(values, dim=-1)
 
     def stem(self, cond_latents: torch.Tensor) -> torch.Tensor:
         """(N, C, h, w) the share of the condition, and the bias, in the first layer."""
@@ -187,12 +193,13 @@ def takes_single_tokens(unet: Any) -> bool:
         return False
     config, conv, blocks = unet.config, unet.conv_in, transformer_blocks(unet)
     # Nothing comes between the tokens and the attention, or before the first layer, which is an ordinary one.
-    between = config.encoder_hid_dim_type, config.addition_embed_type, config.dual_cross_attention
+    between = config.encoder_hid_dim_type, config.dual_cross_attention
     ordinary = (type(conv), conv.dilation, conv.groups, conv.padding_mode) == (nn.Conv2d, (1, 1), 1, "zeros")
-    # Nothing else looks at the tokens.
+    # Nothing else looks at the tokens, but for what adds them to the timestep's embedding.
     looking = [each for each in unet.modules() if isinstance(each, Attention) and each.is_cross_attention]
     return (
-        between == (None, None, False)
+        between == (None, False)
+        and config.addition_embed_type in (None, "text")
         and ordinary
         and not config.center_input_sample
         and looking == [block.attn2 for block in blocks.values()] != []
@@ -220,11 +227,20 @@ def transformer_blocks(unet: nn.Module) -> dict[str, Any]:
     return {name: block for name, block in blocks.items() if block.attn2 is not None}
 
 
-def known_attention(blocks: Iterable[str]) -> dict[str, nn.Module]:
-    """By dotted names, what takes the place of ``attn2`` of the blocks and of the norm before it."""
+def tells_the_time(unet: Any) -> bool:
+    """Whether tokens are part of the timestep's embedding too."""
+    return unet.config.addition_embed_type == "text"
+
+
+def known_parts(unet: Any) -> dict[str, nn.Module]:
+    """By dotted names, what takes the place of the parts that look at tokens: each ``attn2`` and the norm
+    before it, and what adds tokens to the timestep's embedding."""
     parts: dict[str, nn.Module] = {}
+    blocks = transformer_blocks(unet)
     for place, name in enumerate(blocks):
         parts |= {f"{name}.norm2": nn.Identity(), f"{name}.attn2": _Known(place)}
+    if tells_the_time(unet):
+        parts["add_embedding"] = _KnownEmbedding(len(blocks))
     return parts
 
 
@@ -243,6 +259,14 @@ class _Known(nn.Module):
     ) -> torch.Tensor:
         """(N, 1, C), which is added at every place; the queries (N, h w, C) make no difference."""
         return encoder_hidden_states[self.place]
+
+
+class _KnownEmbedding(_Known):
+    """What makes tokens part of the timestep's embedding, known likewise."""
+
+    def forward(self, values: Sequence[torch.Tensor]) -> torch.Tensor:  # type: ignore[override]
+        """(N, D), which is added to the embedding."""
+        return values[self.place][:, 0]
 
 
 def substituted(module: nn.Module, parts: Mapping[str, nn.Module]) -> nn.Module:
