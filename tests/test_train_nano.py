@@ -45,7 +45,7 @@ SMALL = [
     "model.vae.sample_size=32",
     "model.vae.block_out_channels=[8,8,8,8]",
     "model.unet.sample_size=4",
-    "model.unet.block_out_channels=[32,32,32]",
+    "model.unet.block_out_channels=[32,32]",
     "model.image_encoder.image_size=32",
     "model.image_encoder.patch_size=8",
     "autoencoder.batch_size=8",
@@ -340,16 +340,16 @@ def test_all_stages_in_slices(config, dataset, tmp_path):
     assert (tmp_path / "state/scaling_factor.txt").read_text() == scale
 
 
-def test_geometry_comes_first_and_details_last(config, dataset, monkeypatch):
+def test_geometry_comes_first_and_then_the_rest_beside_it(config, dataset, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        nano.diffusion, "draw_timesteps", lambda n, a, power: drawn.append(power) or torch.arange(n)
+        nano.diffusion, "draw_timesteps", lambda n, a, *rest: drawn.append(rest) or torch.arange(n)
     )
     module = diffusion(model_of(config), dataset, config, minutes=1)
-    for seconds in (0, 29, 31, 44, 46, 61):
+    for seconds in (0, 29, 31, 61):
         module.trained_seconds.fill_(seconds)
         module.loss()
-    assert drawn == [0, 0, 0.35, 0.35, 0.8, 0.8]
+    assert drawn == [(1.0, 1.0), (1.0, 1.0), (0.8, 0.5), (0.8, 0.5)]
 
 
 def test_held_out_objects_are_watched(config, dataset, tmp_path):
@@ -402,7 +402,7 @@ def test_training_goes_on_from_finished_weights(config, dataset, tmp_path):
 
 def test_a_configuration_that_does_not_fit_is_told(config, dataset, tmp_path):
     fit(diffusion(model_of(config), dataset, config, 0.001), tmp_path, "diffusion", config)
-    other = OmegaConf.merge(config, OmegaConf.from_dotlist(["model.unet.block_out_channels=[32,32,64]"]))
+    other = OmegaConf.merge(config, OmegaConf.from_dotlist(["model.unet.block_out_channels=[32,64]"]))
     with pytest.raises(SystemExit, match=r"does not fit the configuration: unet\..* give the configuration"):
         trained_model(other, tmp_path)
     with pytest.raises(SystemExit, match="zero123-nano does not fit the configuration"):
@@ -443,7 +443,7 @@ def test_two_minutes_from_scratch(tmp_path, monkeypatch):
     write_shard(0, tmp_path, views=4, size=64, first_seed=0)
     given = ["--data", tmp_path, "--state", tmp_path / "state", "--minutes", "2"]
     # Of one kind of noise, so that losses can be compared.
-    one_phase = "diffusion.phases=[{share: 1, noise_power: 0.35, blemished_share: 0.4}]"
+    phase = "{share: 1, noise_alone: 0, noise_power: 0.35, unconditional_share: 0.1, blemished_share: 0.4}"
     sizes = ["autoencoder.batch_size=4", "tower.inputs_per_batch=8", "diffusion.inputs_per_batch=4"]
     command = [
         sys.executable,
@@ -451,7 +451,7 @@ def test_two_minutes_from_scratch(tmp_path, monkeypatch):
         "all",
         *given,
         *sizes,
-        one_phase,
+        f"diffusion.phases=[{phase}]",
         "shares.autoencoder=0.5",
         "shares.tower=0.25",
     ]
@@ -476,7 +476,8 @@ def test_noises_are_drawn_evenly_by_their_logarithm():
     shares = ((logs - low) / (high - low)).quantile(torch.tensor([0.25, 0.5, 0.75]))
     torch.testing.assert_close(shares, torch.tensor([0.25, 0.5, 0.75]), atol=0.02, rtol=0.0)
     assert draw_timesteps(20_000, alphas, 0.5).float().mean() > steps.float().mean()
-    assert (draw_timesteps(20, alphas, 0) == 999).all()
+    assert (draw_timesteps(20, alphas, 1.0, alone=1.0) == 999).all()
+    assert 0.28 < (draw_timesteps(20_000, alphas, 1.0, alone=0.3) == 999).float().mean() < 0.33
     assert 0 <= steps.min() < steps.max() <= 999
 
 

@@ -95,7 +95,8 @@ def run_options(args: argparse.Namespace, config: DictConfig) -> dict[str, Any]:
 
 
 def export(args: argparse.Namespace, config: DictConfig) -> None:
-    save_zero123(trained_model(config, args.state, args.begin_with), args.out)
+    # Files of at most 15 MB, their headers included.
+    save_zero123(trained_model(config, args.state, args.begin_with), args.out, max_shard_size="14MB")
 
 
 STAGES = {

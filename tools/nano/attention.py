@@ -46,4 +46,5 @@ def compile_unet(unet: Any) -> None:
     unet.set_attn_processor(
         {name: cross if name.endswith("attn2.processor") else own for name in unet.attn_processors}
     )
+    unet.to(memory_format=torch.channels_last)
     unet.compile()

@@ -62,10 +62,10 @@ class DiffusionModule(TimedModule):
         repeat = settings.targets_per_input
         embeds, cond = (x.repeat_interleave(repeat, 0) for x in (model.embed_images(images), cond))
         tokens = model.project(embeds, moves.pose_embeddings.flatten(0, 1))
-        keep = (torch.rand(len(cond), device=cond.device) >= settings.unconditional_share).float()
+        keep = (torch.rand(len(cond), device=cond.device) >= phase.unconditional_share).float()
         tokens, cond = tokens * keep[:, None, None], cond * keep[:, None, None, None]
         clean = moves.latents.flatten(0, 1) * model.vae.config["scaling_factor"]
-        t = draw_timesteps(len(clean), model.alphas_cumprod, phase.noise_power)
+        t = draw_timesteps(len(clean), model.alphas_cumprod, phase.noise_power, phase.noise_alone)
         alpha = model.alphas_cumprod[t][:, None, None, None]
         noise = torch.randn_like(clean)
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
@@ -106,14 +106,17 @@ class DiffusionModule(TimedModule):
                 watch(model, self.global_step, float(self.trained_seconds) / 60)
 
 
-def draw_timesteps(count: int, alphas_cumprod: torch.Tensor, power: float) -> torch.Tensor:
+def draw_timesteps(
+    count: int, alphas_cumprod: torch.Tensor, power: float, alone: float = 0.0
+) -> torch.Tensor:
     """(count,) timesteps whose log noise-to-signal ratios go evenly from least to most at ``power`` 1.
 
     Evenly in t would leave a few in a hundred for the noises at which small latents get their detail.
-    Below 1 favours high noise, where the geometry is decided; 0 is the noisiest alone.
+    Below 1 favours high noise, where the geometry is decided. A share ``alone`` is the noisiest instead.
     """
     ratio = (1 / alphas_cumprod - 1).sqrt().log()
     share = torch.rand(count, device=ratio.device) ** power
+    share = share.where(torch.rand(count, device=ratio.device) >= alone, 1.0)
     drawn = ratio[0] + (ratio[-1] - ratio[0]) * share
     return torch.searchsorted(ratio, drawn).clamp(max=len(ratio) - 1)
 
