@@ -232,6 +232,8 @@ def edited(folder: Path, *keys: str, value: object) -> Path:
         (("unet", "attention_head_dim"), -1, "attention_head_dim must be a whole number between 1"),
         (("unet", "attention_head_dim"), [2, 0], "attention_head_dim must be a whole number between 1"),
         (("unet", "act_fn"), 7, "act_fn must be a word"),
+        (("unet", "addition_embed_type"), "image", "addition_embed_type must be text or null"),
+        (("unet", "addition_embed_type"), "text", "addition_embed_type_num_heads must divide"),
         (("unet", "use_linear_projection"), 1, "use_linear_projection must be true or false"),
         (("image_encoder", "num_attention_heads"), -2, "num_attention_heads must be a whole number"),
         (("scheduler", "num_train_timesteps"), 2, "num_train_timesteps must be a whole number between 1000"),

@@ -91,6 +91,6 @@ def sheet(objects: Sequence[Measured], gap: int = 8) -> Image.Image:
     return image.resize((image.width * 2, image.height * 2), Image.Resampling.NEAREST)
 
 
-def compact(image: Image.Image) -> Image.Image:
-    """A chart in 64 colours, which is all that it has but for the edges of letters."""
-    return image.quantize(64, dither=Image.Dither.NONE)
+def compact(image: Image.Image, colours: int = 64) -> Image.Image:
+    """``image`` in fewer colours and bytes; a chart has no more than 64 but for the edges of letters."""
+    return image.quantize(colours, dither=Image.Dither.NONE)

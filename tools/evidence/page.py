@@ -55,7 +55,7 @@ def made_blocks(found: Mapping[str, Results], images: Path, link: str) -> dict[s
         blocks["equal-cost"] = tables.consistency(results)
         drawn["azimuths"] = figures.compact(figures.azimuth_curves(results))
         for name, chosen in (("typical", figures.typical(results)), ("failures", figures.failures(results))):
-            blocks[name], drawn[name] = listed(chosen), figures.sheet(chosen)
+            blocks[name], drawn[name] = listed(chosen), figures.compact(figures.sheet(chosen), 256)
     if "consistency" in found:
         blocks["consistency"] = tables.consistency(found["consistency"])
     if "quality" in found and "consistency" in found:

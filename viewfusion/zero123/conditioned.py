@@ -122,7 +122,7 @@ class SingleTokenUNet:
         self.unet = unet
         self.layers = [block.attn2 for block in transformer_blocks(unet).values()]
         self.widths = [layer.out_dim for layer in self.layers]
-        if tells_the_time(unet):
+        if tokens_join_time(unet):
             self.widths.append(unet.add_embedding.proj.out_features)
         self.twin: Any = substituted(unet, {**known_parts(unet), "conv_in": nn.Identity()})
 
@@ -136,7 +136,7 @@ class SingleTokenUNet:
         if tokens.shape[1] != 1:
             raise ValueError(f"one token a row expected, got {tokens.shape[1]}; use Zero123.predict_noise")
         values = [layer.to_out[0](layer.to_v(tokens)) for layer in self.layers]
-        if tells_the_time(self.unet):
+        if tokens_join_time(self.unet):
             values.append(self.unet.add_embedding(tokens)[:, None])
         return torch.cat(values, dim=-1)
 
@@ -227,7 +227,7 @@ def transformer_blocks(unet: nn.Module) -> dict[str, Any]:
     return {name: block for name, block in blocks.items() if block.attn2 is not None}
 
 
-def tells_the_time(unet: Any) -> bool:
+def tokens_join_time(unet: Any) -> bool:
     """Whether tokens are part of the timestep's embedding too."""
     return unet.config.addition_embed_type == "text"
 
@@ -239,7 +239,7 @@ def known_parts(unet: Any) -> dict[str, nn.Module]:
     blocks = transformer_blocks(unet)
     for place, name in enumerate(blocks):
         parts |= {f"{name}.norm2": nn.Identity(), f"{name}.attn2": _Known(place)}
-    if tells_the_time(unet):
+    if tokens_join_time(unet):
         parts["add_embedding"] = _KnownEmbedding(len(blocks))
     return parts
 

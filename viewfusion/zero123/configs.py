@@ -210,7 +210,9 @@ def _check_sizes(config: Mapping[str, Any], origin: str) -> None:
             f"latents beside condition latents in, noise out), got {brief(unet.get('in_channels'))} and "
             f"{brief(unet.get('out_channels'))}; this is the config of another model"
         )
-    _number(unet.get("cross_attention_dim"), "cross_attention_dim", where, integer=True, least=1)
+    width = _number(unet.get("cross_attention_dim"), "cross_attention_dim", where, integer=True, least=1)
+    if unet.get("addition_embed_type") is not None:
+        _check_embedding(unet, width, where)
     _number(vae.get("scaling_factor", 0.18215), "scaling_factor", f"{origin}: vae", least=1e-6)
     if is_vq(vae):
         _check_vq(vae, f"{origin}: vae")
@@ -219,6 +221,15 @@ def _check_sizes(config: Mapping[str, Any], origin: str) -> None:
         raise ViewFusionError(
             f"{origin}: image_size must be a multiple of {factor}, got {config['image_size']}"
         )
+
+
+def _check_embedding(unet: Mapping[str, Any], width: int, where: str) -> None:
+    """How tokens of ``width`` join the timestep's embedding; other ways want what Zero123 does not give."""
+    if unet["addition_embed_type"] != "text":
+        raise ViewFusionError(f"{where}: addition_embed_type must be text or null; this is of another model")
+    key = "addition_embed_type_num_heads"
+    if width % _number(unet.get(key, 64), key, where, integer=True, least=1):
+        raise ViewFusionError(f"{where}: {key} must divide cross_attention_dim, {width}")
 
 
 def _check_vq(vae: Mapping[str, Any], where: str) -> None:
