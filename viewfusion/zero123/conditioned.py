@@ -261,10 +261,14 @@ class _Known(nn.Module):
         return encoder_hidden_states[self.place]
 
 
-class _KnownEmbedding(_Known):
+class _KnownEmbedding(nn.Module):
     """What makes tokens part of the timestep's embedding, known likewise."""
 
-    def forward(self, values: Sequence[torch.Tensor]) -> torch.Tensor:  # type: ignore[override]
+    def __init__(self, place: int) -> None:
+        super().__init__()
+        self.place = place
+
+    def forward(self, values: Sequence[torch.Tensor]) -> torch.Tensor:
         """(N, D), which is added to the embedding."""
         return values[self.place][:, 0]
 
