@@ -391,6 +391,17 @@ def test_rows_are_indexed_joined_and_mixed():
     assert numbers(rows.mixed(weights)) == ([0, 1.75], [0, 17.5])
 
 
+@pytest.mark.parametrize("config", [SMALL, TOKENS_IN_TIME], ids=["attention", "time"])
+def test_mixed_rows_are_those_of_mixed_tokens_and_latents(config):
+    """What the variant of averaged conditions promises: epsilon(x, t, sum of w c, sum of w z)."""
+    model, weights = zero123(**config), torch.tensor([[0.5, 0.3, 0.2]])
+    latents, tokens, cond_latents = inputs(model)
+    mixed = [torch.tensordot(weights, each, dims=1) for each in (tokens, cond_latents)]
+    expected = model.predict_noise(latents, 500, *mixed)
+    predicted = model.predict(latents, 500, model.condition(tokens, cond_latents).mixed(weights))
+    torch.testing.assert_close(predicted, expected, atol=1e-5, rtol=0)
+
+
 # Deep features that last for several steps
 
 

@@ -37,8 +37,8 @@ class Conditioned:
     """What the network is told, a row for each reference; of either kind of UNet below, for that one alone.
 
     Args:
-        values: (N, 1, D) what the cross-attention layers add, and tokens to the timestep's embedding, side by
-            side; of :class:`PlainUNet` the tokens.
+        values: (N, 1, D) what the cross-attention layers add, and tokens where they join the timestep's
+            embedding, side by side: all of it linear in the tokens; of :class:`PlainUNet` the tokens.
         stem: (N, C, h, w) the first layer's share; of :class:`PlainUNet` the condition latents.
         kept: N, filled whenever the UNet runs whole; none: its deep features are not kept.
         light: the top level alone shall run, on what is kept, where it is.
@@ -123,12 +123,12 @@ class SingleTokenUNet:
         self.layers = [block.attn2 for block in transformer_blocks(unet).values()]
         self.widths = [layer.out_dim for layer in self.layers]
         if tokens_join_time(unet):
-            self.widths.append(unet.add_embedding.proj.out_features)
+            self.widths.append(unet.config.cross_attention_dim)
         self.twin: Any = substituted(unet, {**known_parts(unet), "conv_in": nn.Identity()})
 
     def values(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(N, 1, D) what each cross-attention layer adds at every place, of tokens (N, 1, d); and, where
-        tokens are part of the timestep's embedding, their part.
+        """(N, 1, D) what each cross-attention layer adds at every place, of tokens (N, 1, d); and these
+        themselves, where they are part of the timestep's embedding.
 
         Raises:
             ValueError: several tokens a row, among which a layer chooses by what it sees.
@@ -137,7 +137,7 @@ class SingleTokenUNet:
             raise ValueError(f"one token a row expected, got {tokens.shape[1]}; use Zero123.predict_noise")
         values = [layer.to_out[0](layer.to_v(tokens)) for layer in self.layers]
         if tokens_join_time(self.unet):
-            values.append(self.unet.add_embedding(tokens)[:, None])
+            values.append(tokens)
         return torch.cat(values, dim=-1)
 
     def stem(self, cond_latents: torch.Tensor) -> torch.Tensor:
@@ -234,13 +234,13 @@ def tokens_join_time(unet: Any) -> bool:
 
 def known_parts(unet: Any) -> dict[str, nn.Module]:
     """By dotted names, what takes the place of the parts that look at tokens: each ``attn2`` and the norm
-    before it, and what adds tokens to the timestep's embedding."""
+    before it, and what adds tokens to the timestep's embedding, which finds them elsewhere."""
     parts: dict[str, nn.Module] = {}
     blocks = transformer_blocks(unet)
     for place, name in enumerate(blocks):
         parts |= {f"{name}.norm2": nn.Identity(), f"{name}.attn2": _Known(place)}
     if tokens_join_time(unet):
-        parts["add_embedding"] = _KnownEmbedding(len(blocks))
+        parts["add_embedding"] = _Embedding(len(blocks), unet.add_embedding)
     return parts
 
 
@@ -261,16 +261,19 @@ class _Known(nn.Module):
         return encoder_hidden_states[self.place]
 
 
-class _KnownEmbedding(nn.Module):
-    """What makes tokens part of the timestep's embedding, known likewise."""
+class _Embedding(nn.Module):
+    """``embedding`` of the tokens, the ``place``-th of what is handed on in place of them.
 
-    def __init__(self, place: int) -> None:
+    Not known beforehand: it is not linear, so :meth:`Conditioned.mixed` must mix the tokens themselves.
+    """
+
+    def __init__(self, place: int, embedding: nn.Module) -> None:
         super().__init__()
-        self.place = place
+        self.place, self.embedding = place, embedding
 
     def forward(self, values: Sequence[torch.Tensor]) -> torch.Tensor:
-        """(N, D), which is added to the embedding."""
-        return values[self.place][:, 0]
+        """(N, D), which is added to the timestep's embedding."""
+        return self.embedding(values[self.place])
 
 
 def substituted(module: nn.Module, parts: Mapping[str, nn.Module]) -> nn.Module:

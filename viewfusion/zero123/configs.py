@@ -211,8 +211,7 @@ def _check_sizes(config: Mapping[str, Any], origin: str) -> None:
             f"{brief(unet.get('out_channels'))}; this is the config of another model"
         )
     width = _number(unet.get("cross_attention_dim"), "cross_attention_dim", where, integer=True, least=1)
-    if unet.get("addition_embed_type") is not None:
-        _check_embedding(unet, width, where)
+    _check_embeddings(unet, width, where)
     _number(vae.get("scaling_factor", 0.18215), "scaling_factor", f"{origin}: vae", least=1e-6)
     if is_vq(vae):
         _check_vq(vae, f"{origin}: vae")
@@ -223,12 +222,24 @@ def _check_sizes(config: Mapping[str, Any], origin: str) -> None:
         )
 
 
-def _check_embedding(unet: Mapping[str, Any], width: int, where: str) -> None:
-    """How tokens of ``width`` join the timestep's embedding; other ways want what Zero123 does not give."""
-    if unet["addition_embed_type"] != "text":
-        raise ViewFusionError(f"{where}: addition_embed_type must be text or null; this is of another model")
+_FOREIGN = ("class_embed_type", "num_class_embeds", "encoder_hid_dim", "encoder_hid_dim_type")
+"""Options by which diffusers' UNet wants labels, or tokens of another width, which Zero123 does not give."""
+
+
+def _check_embeddings(unet: Mapping[str, Any], width: int, where: str) -> None:
+    """What the UNet is told besides latents and timestep: tokens of ``width``, and nothing else."""
+    for key in _FOREIGN:
+        if unet.get(key):
+            raise ViewFusionError(
+                f"{where}: {key} must be absent or null; this is the config of another model"
+            )
+    kind = unet.get("addition_embed_type")
+    if kind not in (None, "text"):
+        raise ViewFusionError(
+            f"{where}: addition_embed_type must be text or null; this is the config of another model"
+        )
     key = "addition_embed_type_num_heads"
-    if width % _number(unet.get(key, 64), key, where, integer=True, least=1):
+    if kind and width % _number(unet.get(key, 64), key, where, integer=True, least=1):
         raise ViewFusionError(f"{where}: {key} must divide cross_attention_dim, {width}")
 
 
