@@ -32,7 +32,7 @@ from nano.views import EndlessMoves, StoredMoves, Views, encode_all, to_float
 from nano.watch import Watch
 from omegaconf import OmegaConf
 from PIL import Image
-from train_nano import CONFIG, train_all, train_tower
+from train_nano import CONFIG, main, stored, train_all, train_tower
 
 from viewfusion.geometry import Pose
 from viewfusion.zero123 import load_zero123, save_zero123
@@ -346,10 +346,100 @@ def test_geometry_comes_first_and_then_the_rest_beside_it(config, dataset, monke
         nano.diffusion, "draw_timesteps", lambda n, a, *rest: drawn.append(rest) or torch.arange(n)
     )
     module = diffusion(model_of(config), dataset, config, minutes=1)
+    shares, blemish = [], module.blemish
+    monkeypatch.setattr(module, "blemish", lambda *given: shares.append(given[2]) or blemish(*given))
     for seconds in (0, 29, 31, 61):
         module.trained_seconds.fill_(seconds)
         module.loss()
     assert drawn == [(1.0, 1.0), (1.0, 1.0), (0.8, 0.5), (0.8, 0.5)]
+    assert shares == [0, 0, 0.3, 0.3]
+
+
+def test_as_many_rows_as_the_phase_says_are_told_nothing(config, dataset):
+    phase = {**config.diffusion.phases[0], "share": 0.5}
+    both = [{**phase, "unconditional_share": share} for share in (0.0, 1.0)]
+    module = diffusion(model_of(config), dataset, OmegaConf.merge(config, {"diffusion": {"phases": both}}))
+    told = []
+
+    def record(unet, given, named):
+        cond = given[0].chunk(2, 1)[1]
+        told.append([bool(each.any()) for each in (named["encoder_hidden_states"], cond)])
+
+    module.unet.register_forward_pre_hook(record, with_kwargs=True)
+    for seconds in (0, 59):
+        module.trained_seconds.fill_(seconds)
+        module.loss()
+    assert told == [[True, True], [False, False]]
+
+
+@pytest.mark.parametrize("key", ["diffusion.unconditional_share", "diffusion.lrr", "diffusions.lr"])
+def test_a_setting_that_nothing_reads_is_refused(key, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train_nano.py", "all", "--endless", "--state", "none", f"{key}=0.3"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert any(f"'{part}'" in said for part in key.split(".")), said
+
+
+def test_a_phase_says_everything(config, dataset):
+    former = {"diffusion": {"phases": [{"share": 1, "noise_power": 0.35, "blemished_share": 0.4}]}}
+    with pytest.raises(SystemExit, match=r"noise_alone.*got blemished_share, noise_power, share"):
+        diffusion(model_of(config), dataset, OmegaConf.merge(config, former))
+
+
+def test_views_of_another_size_or_too_few_are_refused(config, tmp_path):
+    for name, views, side in (("small", 2, 16), ("single", 1, 32), ("right", 2, 32)):
+        (tmp_path / name).mkdir()
+        images, poses = np.zeros((3, views, side, side, 3), np.uint8), np.zeros((3, views, 3))
+        np.savez(tmp_path / name / "objects-00000.npz", images=images, poses=poses)
+    with pytest.raises(SystemExit, match=r"small: at least 2 views of 32 .* found 2 of 16; .*--size 32"):
+        stored([tmp_path / "small"], config)
+    with pytest.raises(SystemExit, match="found 1 of 32"):
+        stored([tmp_path / "single"], config)
+    views = stored([tmp_path / "right"], config)
+    assert math.isfinite(diffusion(model_of(config), views, config).loss())  # which wants two targets
+
+
+def test_gradients_are_clipped(config, dataset, tmp_path):
+    norms = []
+
+    class Steep(DiffusionModule):
+        def loss(self):
+            return 1e6 * super().loss()
+
+        def on_train_batch_end(self, *_):
+            gradients = [weight.grad for weight in self.parameters() if weight.grad is not None]
+            norms.append(float(torch.nn.utils.get_total_norm(gradients)))
+
+    model = model_of(config)
+    moves = StoredMoves(dataset, encode_all(model, dataset.images))
+    fit(Steep(model, moves, 0.3, config.diffusion, 1, slice_minutes=1e-9), tmp_path, "diffusion", config)
+    assert norms == [pytest.approx(1)]
+
+
+def test_scaled_gradients_are_refused(config, dataset, tmp_path):
+    half = OmegaConf.merge(config, {"precision": "16-mixed"})
+    with pytest.raises(SystemExit, match="precision must be bf16-mixed or 32-true, got 16-mixed"):
+        fit(diffusion(model_of(config), dataset, config), tmp_path, "diffusion", half)
+
+
+def test_moments_lie_as_their_weights_do(config, dataset, tmp_path):
+    """Compiled, weights have their channels last; a run may have begun without."""
+    fit(diffusion(model_of(config), dataset, config, slice_minutes=1e-9), tmp_path, "diffusion", config)
+    kept = torch.load(tmp_path / "diffusion/last.ckpt", weights_only=False)["optimizer_states"][0]["state"]
+    model, seen = trained_model(config, tmp_path), []
+    module = diffusion(model, dataset, config, slice_minutes=1e-9)
+    module.unet.to(memory_format=torch.channels_last)
+
+    def look():
+        seen.extend((w, m["exp_avg"].clone()) for w, m in module.optimizers().optimizer.state.items())
+
+    module.loss = lambda original=module.loss: look() or original()
+    fit(module, tmp_path, "diffusion", config)
+    assert len(seen) == len(kept)
+    for (weight, moment), before in zip(seen, kept.values(), strict=True):
+        assert moment.stride() == weight.stride()
+        assert torch.equal(moment, before["exp_avg"])
 
 
 def test_held_out_objects_are_watched(config, dataset, tmp_path):

@@ -6,12 +6,13 @@
         --state STATE --minutes 120
     python tools/train_nano.py export --state STATE --out zero123_ckpts/zero123-nano
 
-``autoencoder``, ``tower`` and ``diffusion`` in place of ``all`` train one stage. Each resumes from its last
-checkpoint in STATE; its learning rate falls to zero at ``--minutes`` of training time in all. ``--slice 9``
-saves and stops after nine minutes, Ctrl-C after the step under way. Several ``--data`` are trained on
-together. ``--endless`` in place of ``--data`` makes new objects all the time, on the device that trains: for
-GPUs. ``--begin-with zero123-nano`` starts from finished weights where STATE has none. Dotted overrides
-(``diffusion.lr=1e-3``) change the YAML.
+``all`` shares its ``--minutes`` among three stages as the YAML says; ``autoencoder``, ``tower`` and
+``diffusion`` train one of them. Each resumes from its last checkpoint in STATE, and its learning rate falls
+to zero when its minutes, those of former runs included, are spent. ``--slice 9`` saves and stops after nine
+minutes, Ctrl-C after the step under way. Several ``--data`` are trained on together. ``--endless`` in place
+of ``--data`` makes new objects all the time, on the device that trains: for GPUs. ``--begin-with
+zero123-nano`` starts from finished weights where STATE has none. Dotted overrides (``diffusion.lr=1e-3``)
+change the YAML.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from nano.tower import TowerModule
 from nano.views import EndlessMoves, MoveSource, StoredMoves, Views
 from nano.watch import Watch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from viewfusion.errors import ViewFusionError
 from viewfusion.zero123 import save_zero123
@@ -40,7 +42,7 @@ CONFIG = Path(__file__).resolve().parents[1] / "configs/training/zero123-nano.ya
 
 def train_autoencoder(args: argparse.Namespace, config: DictConfig) -> None:
     model = trained_model(config, args.state, args.begin_with)
-    views = EndlessMoves(model, config.workers) if args.endless else StoredMoves(Views.load(*args.data))
+    views = EndlessMoves(model, config.workers) if args.endless else StoredMoves(stored(args.data, config))
     module = AutoencoderModule(model, views, config.autoencoder, args.minutes, **run_options(args, config))
     trainer = fit(module, args.state, "autoencoder", config)
     balance_channels(model.float(), views)
@@ -52,7 +54,8 @@ def train_autoencoder(args: argparse.Namespace, config: DictConfig) -> None:
 def train_diffusion(args: argparse.Namespace, config: DictConfig) -> None:
     model = trained_model(config, args.state, args.begin_with)
     moves = moves_for(model, args, config)
-    watch = Watch(Views.load(args.validation), args.state / "diffusion") if args.validation else None
+    held_out = stored([args.validation], config) if args.validation else None
+    watch = Watch(held_out, args.state / "diffusion") if held_out else None
     spread = config.autoencoder.latent_spread
     options = run_options(args, config)
     module = DiffusionModule(model, moves, spread, config.diffusion, args.minutes, watch, **options)
@@ -86,8 +89,25 @@ def moves_for(model: Zero123, args: argparse.Namespace, config: DictConfig) -> M
     model.vae.requires_grad_(False)
     if args.endless:
         return EndlessMoves(model, config.workers)
-    views = Views.load(*args.data)
+    views = stored(args.data, config)
     return StoredMoves(views, cached_latents(model, views.images, args.state))
+
+
+def stored(folders: list[Path], config: DictConfig) -> Views:
+    """The views in ``folders``.
+
+    Raises:
+        SystemExit: there are none, or they are not what ``config`` trains on.
+    """
+    views, size = Views.load(*folders), config.model.image_size
+    count, side = views.images.shape[1:3]
+    if side != size or count < 2:
+        where = " ".join(map(str, folders))
+        raise SystemExit(
+            f"{where}: at least 2 views of {size} pixels of each object expected, found {count} of {side}; "
+            f"make them with tools/make_dataset.py --size {size}"
+        )
+    return views
 
 
 def run_options(args: argparse.Namespace, config: DictConfig) -> dict[str, Any]:
@@ -108,6 +128,19 @@ STAGES = {
 }
 
 
+def settled(departures: Path | None, overrides: list[str]) -> DictConfig:
+    """The configuration that a run has.
+
+    Raises:
+        OmegaConfBaseException: a key that no code reads; those of ``model`` are looked at when it is built.
+    """
+    config = OmegaConf.load(CONFIG)
+    OmegaConf.set_struct(config, True)
+    OmegaConf.set_struct(config.model, False)
+    more = OmegaConf.load(departures) if departures else {}
+    return OmegaConf.merge(config, more, OmegaConf.from_dotlist(overrides))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("stage", choices=STAGES)
@@ -116,7 +149,7 @@ def main() -> None:
     parser.add_argument("--endless", action="store_true", help="new objects all the time, instead of --data")
     parser.add_argument("--validation", type=Path, help="the same, of objects that are not trained on")
     parser.add_argument("--out", type=Path, help="where export writes")
-    parser.add_argument("--minutes", type=float, default=60, help="of a stage's training, in all")
+    parser.add_argument("--minutes", type=float, default=60, help="of training, former runs included")
     parser.add_argument("--slice", type=float, help="minutes of this run")
     parser.add_argument("--begin-with", metavar="CHECKPOINT", help="weights to start from")
     parser.add_argument(
@@ -130,8 +163,10 @@ def main() -> None:
         parser.error(f"{args.stage} needs either --data or --endless")
     if args.config and not args.config.is_file():
         parser.error(f"--config: {args.config}: no such file")
-    departures = OmegaConf.load(args.config) if args.config else {}
-    config = OmegaConf.merge(OmegaConf.load(CONFIG), departures, OmegaConf.from_dotlist(args.overrides))
+    try:
+        config = settled(args.config, args.overrides)
+    except OmegaConfBaseException as error:
+        parser.error(f"the settings: {str(error).splitlines()[0]}")
     pl.seed_everything(config.seed)
     try:
         STAGES[args.stage](args, config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 from torch.nn import functional
 
 from viewfusion.zero123.model import Zero123
@@ -12,6 +12,9 @@ from .attention import compile_unet
 from .loop import TimedModule
 from .views import MoveSource
 from .watch import Watch
+
+PHASE = {"share", "noise_alone", "noise_power", "unconditional_share", "blemished_share"}
+"""What is said of each part of the time, see configs/training/zero123-nano.yaml."""
 
 
 class DiffusionModule(TimedModule):
@@ -23,6 +26,9 @@ class DiffusionModule(TimedModule):
         spread: standard deviation of the scaled latents.
         watch: what is measured on the averaged weights meanwhile.
         settings, minutes, options: of :class:`TimedModule`.
+
+    Raises:
+        SystemExit: phases with other keys than :data:`PHASE`.
     """
 
     def __init__(
@@ -36,6 +42,7 @@ class DiffusionModule(TimedModule):
         **options: object,
     ) -> None:
         super().__init__(settings, minutes, **options)
+        check_phases(settings.phases)
         self.spread, self.moves = spread, moves
         self.unet, self.image_encoder = model.unet, model.image_encoder
         self.cc_projection = model.cc_projection
@@ -59,7 +66,7 @@ class DiffusionModule(TimedModule):
         moves = drawn.to(self.device)
         phase = self.phase()
         images, cond = self.blemish(moves.images, moves.cond_latents, phase.blemished_share)
-        repeat = settings.targets_per_input
+        repeat = moves.pose_embeddings.shape[1]  # fewer than asked for, of objects with few views
         embeds, cond = (x.repeat_interleave(repeat, 0) for x in (model.embed_images(images), cond))
         tokens = model.project(embeds, moves.pose_embeddings.flatten(0, 1))
         keep = (torch.rand(len(cond), device=cond.device) >= phase.unconditional_share).float()
@@ -104,6 +111,12 @@ class DiffusionModule(TimedModule):
             whole = torch.autocast(self.device.type, enabled=False)
             with torch.compiler.set_stance("force_eager"), whole:
                 watch(model, self.global_step, float(self.trained_seconds) / 60)
+
+
+def check_phases(phases: ListConfig) -> None:
+    for phase in phases:
+        if set(phase) != PHASE:
+            raise SystemExit(f"a phase must have {', '.join(sorted(PHASE))}; got {', '.join(sorted(phase))}")
 
 
 def draw_timesteps(

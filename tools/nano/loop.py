@@ -51,9 +51,22 @@ class TimedModule(pl.LightningModule):
         # Seeded alike, a resumed run would draw its first run's batches again, and every device the same.
         mixed = np.random.SeedSequence([self.seed, self.global_rank, self.global_step])
         torch.manual_seed(int(mixed.generate_state(1)[0]))
+        self.lay_out_moments()
         # After Lightning has set its own, which would end the run without saving.
         signals = (signal.SIGINT, signal.SIGTERM)
         self._handlers = {number: signal.signal(number, self.stop) for number in signals}
+
+    @torch.no_grad()
+    def lay_out_moments(self) -> None:
+        """Have the optimizer's moments in memory as their weights are.
+
+        A run goes on with moments as they were saved. Where it lays out weights otherwise, as compiled ones
+        are, the update in one pass would pair numbers of different places.
+        """
+        for weight, moments in self.optimizers().optimizer.state.items():
+            for name, value in moments.items():
+                if value.shape == weight.shape:
+                    moments[name] = torch.empty_like(weight).copy_(value)
 
     def on_train_end(self) -> None:
         for number, handler in self._handlers.items():
@@ -92,8 +105,8 @@ class TimedModule(pl.LightningModule):
         )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        # Not by the trainer, which refuses to clip where an update in one pass meets mixed precision; in
-        # bfloat16 nothing is scaled, so it can be done here.
+        # Not by the trainer, which refuses to clip where an update in one pass meets mixed precision; without
+        # float16 (see fit) no gradients are scaled, so it can be done here.
         torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)
 
     def training_step(self, batch: int, batch_index: int) -> torch.Tensor:
@@ -122,7 +135,12 @@ def fit(
 
     Ctrl-C and SIGTERM end the step under way and save; a killed run loses four minutes at most, files
     being put in place by renames.
+
+    Raises:
+        SystemExit: a precision of float16, whose scaled gradients would be clipped to next to nothing.
     """
+    if str(config.precision).startswith("16"):
+        raise SystemExit(f"precision must be bf16-mixed or 32-true, got {config.precision}")
     folder = state / name
     keep = ModelCheckpoint(
         folder,
