@@ -6,6 +6,7 @@ Everything lies in one table. To let a part know another one, change its row and
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -281,3 +282,16 @@ def test_importing_viewfusion_imports_nothing_heavy():
 )
 def test_help_imports_nothing_heavy(arguments):
     assert imported_by(command(*arguments)) == set()
+
+
+def test_contributing_names_every_part_and_every_test_once():
+    text = Path(__file__).parents[1].joinpath("CONTRIBUTING.md").read_text(encoding="utf-8")
+    layout, tests = (
+        text.partition(f"## {title}\n")[2].partition("\n## ")[0] for title in ("Layout", "Tests")
+    )
+    folders = re.findall(r"^      (\w+)/", layout, re.MULTILINE)
+    assert sorted(folders) == sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
+    modules = re.findall(r"\w+\.py\b", layout)
+    assert sorted(modules) == sorted(path.name for path in ROOT.glob("*.py") if path.stem[0] != "_")
+    asked = re.findall(r"`(test_\w+\.py)`", "".join(re.findall(r"^\| .*? \|", tests, re.MULTILINE)))
+    assert sorted(asked) == sorted(path.name for path in Path(__file__).parent.glob("test_*.py"))

@@ -253,7 +253,10 @@ def plan(
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE...]")] = None,
     preset: Preset = None,
     views: Views = None,
-    elevation_deg: Elevation = None,
+    elevation_deg: Annotated[
+        str | None,
+        typer.Option(metavar="DEGREES", help="Camera height over the horizon in the photo.  [default: 30]"),
+    ] = None,
     trajectory: TrajectoryFile = None,
     elevation_sweep_deg: Sweep = None,
     family: Annotated[str, typer.Option(help="zero123 or stable-zero123.")] = "zero123",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 EXTRAS = {
-    "evaluation": ("SSIM", ""),
+    "evaluation": ("benchmark, evaluate and their reports", ""),
     "render": ("rendering meshes as views of a benchmark", ""),
     "reconstruction": ("meshes of views", ""),
     "heic": ("photos in HEIC", ""),
