@@ -42,7 +42,7 @@ class Watch:
     def __call__(self, model: Zero123, step: int, minutes: float) -> None:
         inputs, truth = (to_float(self.views.images[:, view]).to(model.device) for view in (0, 1))
         tokens, cond = self.conditions(model, inputs)
-        guess = self.guess(model, tokens, cond)
+        guess = one_step_guess(model, tokens, cond)
         shown = slice(self.shown)
         made = self.samples(model, tokens[shown], cond[shown])
         numbers = {
@@ -61,13 +61,6 @@ class Watch:
         poses = self.views.poses.to(inputs)
         moves = pose_embeddings(poses[:, 0], poses[:, 1])
         return model.project(model.embed_images(inputs), moves), model.encode_cond_latents(inputs)
-
-    def guess(self, model: Zero123, tokens: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
-        """(M, 3, H, W) what the network takes nearly pure noise for, in one step."""
-        noise = FixedNoise(cond).initial()
-        alpha = model.alphas_cumprod[GUESS_TIMESTEP]
-        predicted = model.predict_noise(noise, GUESS_TIMESTEP, tokens, cond)
-        return model.decode_latents((noise - (1 - alpha).sqrt() * predicted) / alpha.sqrt()).float()
 
     def samples(self, model: Zero123, tokens: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) samples, each from its input alone."""
@@ -95,6 +88,14 @@ class Watch:
         sheet = torch.cat([torch.cat(list(column), -2) for column in columns], -1)
         pixels = (to_unit(sheet) * 255).byte().movedim(0, -1).cpu().numpy()
         Image.fromarray(pixels).save(sheets / f"{numbers['step']:07d}.png")
+
+
+def one_step_guess(model: Zero123, tokens: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
+    """(M, 3, H, W) what the network takes nearly pure noise for, in one step."""
+    noise = FixedNoise(cond).initial()
+    alpha = model.alphas_cumprod[GUESS_TIMESTEP]
+    predicted = model.predict_noise(noise, GUESS_TIMESTEP, tokens, cond)
+    return model.decode_latents((noise - (1 - alpha).sqrt() * predicted) / alpha.sqrt()).float()
 
 
 class FixedNoise:
