@@ -173,8 +173,9 @@ def test_values_of_another_type_are_refused(override, words):
         ("elevation_deg=nan", "elevation_deg must be a finite number, got nan"),
         ("elevation_deg=.inf", "elevation_deg must be a finite number, got inf"),
         ("elevation_deg=90.5", "elevation_deg must be -90 to 90"),
-        ("radius=0", "radius must be more than 0"),
-        ("radius=-1", "radius must be more than 0"),
+        ("radius=0", "radius must be 0.001 to 1000"),
+        ("radius=-1", "radius must be 0.001 to 1000"),
+        ("radius=1e17", "radius must be 0.001 to 1000"),
         ("radius=inf", "radius must be a finite number"),
         ("sampling.num_inference_steps=0", "num_inference_steps must be 1 to 999"),
         ("sampling.num_inference_steps=1000", "num_inference_steps must be 1 to 999"),
@@ -184,7 +185,9 @@ def test_values_of_another_type_are_refused(override, words):
         ("sampling.leap_sigma=-1", "sampling.leap_sigma must be 0 .no leap. or more"),
         ("sampling.leap_sigma=nan", "sampling.leap_sigma must be a finite number"),
         ("sampling.leap_sigma=0.3", "leap_sigma must be 0, or spacing karras with one of dpm"),
-        ("sampling.eta=-0.1", "sampling.eta must be 0 or more"),
+        ("sampling.eta=-0.1", "sampling.eta must be 0 .no noise. to 1"),
+        ("sampling.eta=1.02", "sampling.eta must be 0 .no noise. to 1, got 1.02"),
+        ("sampling.eta=nan", "sampling.eta must be a finite number"),
         ("sampling.guidance_low=-0.1", "sampling.guidance_low must be 0 .clean. to 1 .pure noise., got -0.1"),
         ("sampling.guidance_low=nan", "sampling.guidance_low must be a finite number"),
         ("sampling.guidance_high=1.5", "sampling.guidance_high must be from guidance_low, 0, to 1, got 1.5"),
@@ -197,8 +200,9 @@ def test_values_of_another_type_are_refused(override, words):
         ("sampling.solver=dimm", "sampling.solver must be one of .* got 'dimm'; did you mean 'ddim'"),
         ("sampling.noise=none", "sampling.noise must be one of shared, independent"),
         ("fusion.window_deg=0", "fusion.window_deg must be more than 0"),
-        ("fusion.input_temperature=0", "fusion.input_temperature must be more than 0"),
-        ("fusion.reference_temperature=-1", "fusion.reference_temperature must be more than 0"),
+        ("fusion.input_temperature=0", "fusion.input_temperature must be 0.000001 or more"),
+        ("fusion.input_temperature=1e-320", "fusion.input_temperature must be 0.000001 or more"),
+        ("fusion.reference_temperature=-1", "fusion.reference_temperature must be 0.000001 or more"),
         ("fusion.reference_temperature=nan", "fusion.reference_temperature must be a finite number"),
         ("fusion.weight_form=mean", "fusion.weight_form must be one of max, pi"),
         (
@@ -230,6 +234,26 @@ def test_the_limits_themselves_are_taken(override):
 def test_the_released_timesteps_need_two_steps():
     assert "2 to 999" in refusal("sampling.num_inference_steps=1", preset="reference")
     assert load_config(overrides=[*DDIM, "sampling.num_inference_steps=1"]).sampling.num_inference_steps == 1
+
+
+def test_the_only_step_of_euler_would_be_the_least_noise():
+    settings = ["sampling.solver=euler", "sampling.spacing=karras"]
+    assert "2 to 1000" in refusal(*settings, "sampling.num_inference_steps=1")
+    assert load_config(overrides=[*settings, "sampling.num_inference_steps=2"])
+
+
+def test_what_a_preset_says_can_be_opened_again():
+    assert load_config("fast").fusion.max_references == 8
+    opened = load_config("fast", ["fusion.max_references=null", "sampling.plain_steps=null"])
+    assert (opened.fusion.max_references, opened.sampling.plain_steps) == (None, None)
+    assert "views must be a number or a word" in refusal("views=null")
+
+
+def test_a_changed_copy_shares_nothing():
+    before = load_config()
+    after = changed(before, seed=1)
+    after.sampling.eta, after.fusion.window_deg = 0.5, 90
+    assert before == load_config()
 
 
 # Files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from contextlib import contextmanager
 
@@ -118,6 +119,36 @@ def test_features_that_last_two_steps(pipeline, variant):
     assert rows["deep"] * 5 == rows["top"] * 3
     whole = pipeline(photo(), config=config)
     assert 0 < (made.images - whole.images).abs().max() < 2
+
+
+def test_a_network_without_deep_levels_reuses_nothing(pipeline):
+    from diffusers.models.attention_processor import AttnProcessor2_0
+
+    class Own(AttnProcessor2_0):
+        """As good as diffusers', but nobody can know that."""
+
+    model = copy.deepcopy(pipeline.model)
+    model.unet.set_attn_processor(Own())
+    with pytest.raises(ViewFusionError, match="reuse_steps must be 1: this network has no deep levels"):
+        ViewFusionPipeline(model)(photo(), views=2, reuse_steps=2)
+
+
+def test_a_view_that_is_no_numbers_is_an_error_and_no_black_picture(pipeline):
+    config = load_config(overrides=[*QUICK, "views=3", "sampling.guidance_scale=1e38"])
+    made = pipeline.iter_views(photo(), config.trajectory(), config)
+    assert next(made).index == 0
+    with pytest.raises(ViewFusionError, match=r"view 1 came out as no numbers; .*guidance_scale \(1e\+38\)"):
+        next(made)
+
+
+def test_what_is_made_can_be_changed_and_learned_through(pipeline):
+    weight = torch.ones((), requires_grad=True)
+    for view in pipeline(photo(), config=load_config(overrides=[*QUICK, "views=2"])):
+        (weight * view.image).sum().backward()
+        view.image.add_(1)
+        if view.latents is not None:
+            view.latents.add_(1)
+    assert weight.grad is not None
 
 
 def test_views_come_in_output_order_and_the_first_is_the_input(pipeline):

@@ -124,6 +124,18 @@ def test_timesteps_of_a_leap_by_hand():
     assert leaping_timesteps(alphas, 3, 4.0) == [3, 2, 0]
     assert leaping_timesteps(alphas, 4, 1.1) == [3, 2, 1, 0]
     assert leaping_timesteps(alphas, 2, 100.0) == [3, 2]
+    assert leaping_timesteps(alphas, 4, 100.0) == [3, 2, 1, 0]
+
+
+@pytest.mark.parametrize("leap_sigma", [0.2, 10.0, 30.0, 1000.0])
+@pytest.mark.parametrize("steps", [2, 715, 740, 1000])
+def test_timesteps_of_a_leap_are_the_networks_own_and_each_there_once(steps, leap_sigma, scheduler_config):
+    alphas = make_scheduler("ddim", scheduler_config, 50).alphas_cumprod
+    timesteps = leaping_timesteps(alphas, steps, leap_sigma)
+    assert timesteps[0] == 999
+    assert timesteps[-1] >= 0
+    assert len(set(timesteps)) == steps
+    assert timesteps == sorted(timesteps, reverse=True)
 
 
 @pytest.mark.parametrize(

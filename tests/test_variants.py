@@ -72,6 +72,12 @@ def test_autoregression_elsewhere():
     assert {t.references for t in narrow} == {(0,)}
 
 
+def test_autoregression_drops_no_view_for_what_it_would_weigh_beside_others():
+    plain = targets(ring(9), "autoregressive")
+    assert targets(ring(9), "autoregressive", max_references=1) == plain
+    assert targets(ring(9), "autoregressive", min_weight=0.2) == plain
+
+
 @pytest.mark.parametrize(
     "trajectory",
     [

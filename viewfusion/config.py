@@ -7,7 +7,7 @@ Enters: a preset's name or file and dotted overrides. Leaves: a checked :class:`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
@@ -75,44 +75,50 @@ class Config:
 
     def validate(self) -> None:
         """Raise :class:`ViewFusionError` for the first value that cannot work, naming it."""
-        from viewfusion.fusion import NOISE_SHARING, SCHEDULES, VARIANTS, WEIGHT_FORMS
+        from viewfusion.geometry import RADII
 
         _check_types(self)
-        sampling, fusion = self.sampling, self.fusion
-        finite = {
-            "elevation_deg": self.elevation_deg,
-            "radius": self.radius,
-            "sampling.leap_sigma": sampling.leap_sigma or 0,
-            "sampling.guidance_scale": sampling.guidance_scale or 0,
-            "sampling.eta": sampling.eta,
-            "sampling.guidance_low": sampling.guidance_low,
-            "sampling.guidance_high": sampling.guidance_high,
-            "fusion.window_deg": fusion.window_deg,
-            "fusion.input_temperature": fusion.input_temperature,
-            "fusion.reference_temperature": fusion.reference_temperature,
-            "fusion.min_weight": fusion.min_weight,
-        }
-        for name, value in finite.items():
-            _need(math.isfinite(value), name, value, "a finite number")
+        _finite({"elevation_deg": self.elevation_deg, "radius": self.radius})
         _need(2 <= self.views <= 1000, "views", self.views, "2 to 1000, the input among them")
         _need(0 <= self.seed < 2**63, "seed", self.seed, "0 to 2^63 - 1")
         _need(abs(self.elevation_deg) <= 90, "elevation_deg", self.elevation_deg, "-90 to 90")
-        _need(self.radius > 0, "radius", self.radius, "more than 0")
+        least, most = RADII
+        _need(least <= self.radius <= most, "radius", self.radius, f"{least:g} to {most:g}")
         self._validate_solver()
-        _need(sampling.eta >= 0, "sampling.eta", sampling.eta, "0 or more")
+        self._validate_sampling()
+        self._validate_fusion()
+
+    def _validate_sampling(self) -> None:
+        """What is said of sampling besides the solver."""
+        from viewfusion.fusion import NOISE_SHARING
+
+        sampling = self.sampling
         low, high = sampling.guidance_low, sampling.guidance_high
+        _finite({"sampling.guidance_scale": sampling.guidance_scale or 0, "sampling.eta": sampling.eta})
+        _finite({"sampling.guidance_low": low, "sampling.guidance_high": high})
+        # More than 1 takes the root of a negative number at some steps.
+        _need(0 <= sampling.eta <= 1, "sampling.eta", sampling.eta, "0 (no noise) to 1")
         _need(0 <= low <= 1, "sampling.guidance_low", low, "0 (clean) to 1 (pure noise)")
         _need(low <= high <= 1, "sampling.guidance_high", high, f"from guidance_low, {low:g}, to 1")
+        _need(sampling.reuse_steps >= 1, "sampling.reuse_steps", sampling.reuse_steps, "1 or more")
+        reuses = sampling.reuse_steps == 1 or self.fusion.variant != "stochastic"
+        _need(reuses, "sampling.reuse_steps", sampling.reuse_steps, "1 with the variant stochastic")
+        _choice("sampling.noise", sampling.noise, NOISE_SHARING)
+
+    def _validate_fusion(self) -> None:
+        from viewfusion.fusion import SCHEDULES, VARIANTS, WEIGHT_FORMS
+
+        fusion = self.fusion
+        _finite({"fusion.window_deg": fusion.window_deg, "fusion.min_weight": fusion.min_weight})
         _need(fusion.window_deg > 0, "fusion.window_deg", fusion.window_deg, "more than 0")
         for name in ("input_temperature", "reference_temperature"):
-            _need(getattr(fusion, name) > 0, f"fusion.{name}", getattr(fusion, name), "more than 0")
+            name, value = f"fusion.{name}", getattr(fusion, name)
+            _finite({name: value})
+            # So near 0 that the nearest view alone counts long before; below, quotients overflow.
+            _need(value >= 1e-6, name, value, "0.000001 or more")
         _need(0 <= fusion.min_weight < 1, "fusion.min_weight", fusion.min_weight, "0 to less than 1")
         most = fusion.max_references
         _need(most is None or most >= 1, "fusion.max_references", most, "1 or more")
-        _need(sampling.reuse_steps >= 1, "sampling.reuse_steps", sampling.reuse_steps, "1 or more")
-        reuses = sampling.reuse_steps == 1 or fusion.variant != "stochastic"
-        _need(reuses, "sampling.reuse_steps", sampling.reuse_steps, "1 with the variant stochastic")
-        _choice("sampling.noise", sampling.noise, NOISE_SHARING)
         _choice("fusion.weight_form", fusion.weight_form, WEIGHT_FORMS)
         _choice("fusion.variant", fusion.variant, VARIANTS)
         _choice("fusion.schedule", fusion.schedule, SCHEDULES)
@@ -129,6 +135,8 @@ class Config:
             _choice("sampling.spacing", spacing, SPACINGS)
         # One step of the reference's timesteps would be none: it leaves the noisiest out.
         least = 2 if solver == "ddim-reference" else 1
+        if (solver, spacing) == ("euler", "karras"):
+            least = 2  # its only one would be the least noise
         # DDIM's timesteps end at 1 and go up evenly; the network knows none past 999.
         most = 999 if solver and solver.startswith("ddim") else 1000
         for name in ("num_inference_steps", "plain_steps", "leap_steps"):
@@ -138,6 +146,7 @@ class Config:
         fits = spacing != "karras" or solver in (None, *SPACED)
         _need(fits, "sampling.spacing", spacing, f"timesteps with the solver {solver}")
         leap = sampling.leap_sigma or 0
+        _finite({"sampling.leap_sigma": leap})
         _need(leap >= 0, "sampling.leap_sigma", leap, "0 (no leap) or more")
         leaps = solver is None or spacing is None or can_leap(solver, spacing)
         wanted = f"0, or spacing karras with one of {', '.join(LEAPING)}"
@@ -250,7 +259,9 @@ def changed(config: Config, **changes: Any) -> Config:
             part = whole.get(homes[key], getattr(config, homes[key]))
             key, value = homes[key], replace(part, **{key: value})
         whole[key] = value
-    copy = replace(config, **whole)
+    # The parts are copied too, so that to set a field of one copy changes no other.
+    parts = {name: replace(getattr(config, name)) for name in ("sampling", "fusion")}
+    copy = replace(config, **{**parts, **whole})
     copy.validate()
     return copy
 
@@ -270,6 +281,8 @@ def _check_keys(values: dict, kind: type, source: str, prefix: str = "") -> None
                     f"{source}: {name} holds keys of its own: {', '.join(_fields(default))}"
                 )
             _check_keys(value, default, source, f"{name}.")
+        elif value is None and known[key].default is None:
+            continue  # open again, whatever a preset says
         elif not isinstance(value, (str, int, float)):
             raise ViewFusionError(f"{source}: {name} must be a number or a word")
         # OmegaConf would leave out "???" and look "${...}" up, in the environment too.
@@ -297,6 +310,11 @@ def _check_types(config: Any, prefix: str = "") -> None:
 
 def _fields(kind: type) -> list[str]:
     return [known.name for known in fields(kind)]
+
+
+def _finite(values: Mapping[str, float]) -> None:
+    for name, value in values.items():
+        _need(math.isfinite(value), name, value, "a finite number")
 
 
 def _need(good: bool, name: str, value: object, wanted: str) -> None:

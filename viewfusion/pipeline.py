@@ -343,8 +343,13 @@ class ViewFusionPipeline:
             callback_on_step_end: see :data:`OnStepEnd`.
             parallel_views: make so many targets at once where none refers to another; default:
                 :attr:`Config.parallel_views`. It changes the last bits of a view at most.
+
+        Raises:
+            ViewFusionError: settings that the checkpoint cannot have, or a view that came out as no numbers.
         """
         config = self.settled(config)
+        if config.sampling.reuse_steps > 1 and not self.model.split_unet.reuses:
+            raise ViewFusionError("sampling.reuse_steps must be 1: this network has no deep levels to reuse")
         images = image if isinstance(image, list) else [image]
         inputs = [self.prepare(each).image for each in images]
         if len(inputs) != trajectory.num_inputs:
@@ -356,7 +361,7 @@ class ViewFusionPipeline:
         check_working(self.model, _kept_rows(at_once, config))
         for index, pixels in enumerate(inputs):
             memory.add(index, trajectory.views[index], pixels)
-            yield View(index, trajectory.views[index], pixels[0])
+            yield View(index, trajectory.views[index], _ordinary(pixels[0]))
 
         def denoising(target: Target) -> Asking[tuple[torch.Tensor, ViewRecord]]:
             with out_of_memory_told(self.model):
@@ -371,11 +376,25 @@ class ViewFusionPipeline:
             else:
                 made = yield from together([denoising(target) for target in group])
             for target, (latents, record) in zip(group, made, strict=True):
-                with out_of_memory_told(self.model):
-                    decoded = self.model.decode_latents(latents.to(self.model.device))
-                pixels, pose = decoded.float().clamp(-1, 1).cpu(), trajectory.views[target.view]
+                pixels, pose = self._decoded(latents, target.view, config), trajectory.views[target.view]
                 memory.add(target.view, pose, pixels)
-                yield View(target.view, pose, pixels[0], latents[0].cpu(), record)
+                yield View(target.view, pose, _ordinary(pixels[0]), _ordinary(latents[0].cpu()), record)
+
+    def _decoded(self, latents: torch.Tensor, view: int, config: Config) -> torch.Tensor:
+        """(1, 3, H, W) pixels in [-1, 1] of latents (1, 4, h, w).
+
+        Raises:
+            ViewFusionError: they are no numbers, and the view would be black and a reference of others.
+        """
+        with out_of_memory_told(self.model):
+            decoded = self.model.decode_latents(latents.to(self.model.device)).float().cpu()
+        if not decoded.isfinite().all():
+            raise ViewFusionError(
+                f"view {view} came out as no numbers; lower sampling.guidance_scale "
+                f"({config.sampling.guidance_scale:g}), compute in float32 (now "
+                f"{str(self.model.dtype).removeprefix('torch.')}), or fetch the checkpoint again"
+            )
+        return decoded.clamp(-1, 1)
 
     def _denoising(
         self,
@@ -447,6 +466,12 @@ class _Listeners:
         told = {"latents": latents, "view": self.view}
         answer = self.callback(self.pipeline, step - 1, timestep, told)
         return answer.get("latents") if answer else None
+
+
+def _ordinary(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy that may be changed and learned through, unlike what is made in inference mode."""
+    with torch.inference_mode(False):
+        return tensor.clone()
 
 
 def _kept_rows(at_once: Sequence[Sequence[Target]], config: Config) -> int:

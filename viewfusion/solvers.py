@@ -113,6 +113,8 @@ def leaping_timesteps(alphas_cumprod: torch.Tensor, num_inference_steps: int, le
     # As many as asked for, each once: where two fall together the noisier one goes up.
     place = np.arange(len(rising))
     rising = np.maximum.accumulate(rising - place) + place
+    # And below the noisiest, which comes before them.
+    rising = np.minimum(rising, len(sigmas) - 1 - len(rising) + place)
     return [len(sigmas) - 1, *map(int, rising[::-1])]
 
 

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 
 from viewfusion.errors import ViewFusionError, did_you_mean
-from viewfusion.geometry import Pose, nerfstudio_to_opengl, pose_from_camera_to_world, wrap_angle
+from viewfusion.geometry import RADII, Pose, nerfstudio_to_opengl, pose_from_camera_to_world, wrap_angle
 
 MOST_VIEWS = 1000
 """Most views of a trajectory, the input among them."""
 
 _MOST_BYTES = 4 * 2**20  # a thousand cameras written out at length are a quarter of it
 _COLUMNS = ("azimuth_deg", "elevation_deg", "radius")
-_LIMITS = {"azimuth_deg": (-36_000, 36_000), "elevation_deg": (-90, 90), "radius": (1e-3, 1e3)}
+_LIMITS = {"azimuth_deg": (-36_000, 36_000), "elevation_deg": (-90, 90), "radius": RADII}
 _OF_CAMERAS_JSON = ("file", "camera_to_world_opengl")
 
 _Placed = tuple[str, Pose]

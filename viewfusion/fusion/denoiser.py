@@ -70,7 +70,7 @@ class Conditions:
                 f"one row per reference and one of nothing expected, got {len(self.rows)} rows and "
                 f"{len(self.weights)} weights"
             )
-        if abs(sum(self.weights) - 1) > 1e-6:
+        if not abs(sum(self.weights) - 1) <= 1e-6:  # NaN, too
             raise ValueError(f"weights must sum to 1, got {sum(self.weights):g}")
 
 

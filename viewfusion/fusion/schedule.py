@@ -66,6 +66,9 @@ def schedule(trajectory: Trajectory, rules: FusionRules | None = None) -> tuple[
     rules = rules or FusionRules()
     if rules.variant == "zero123":
         rules = replace(rules, window=0.0)  # no generated view is near enough
+    if rules.variant == "autoregressive":
+        # It goes by distance; what views would weigh beside others is nothing to drop them for.
+        rules = replace(rules, min_weight=0.0, max_references=None)
     targets = tuple(_target(trajectory, place, rules) for place in range(1, len(trajectory.order) + 1))
     if rules.variant == "autoregressive":
         return tuple(_from_nearest(trajectory, target) for target in targets)

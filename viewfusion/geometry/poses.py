@@ -22,6 +22,9 @@ DEFAULT_ELEVATION = math.radians(30.0)
 DEFAULT_RADIUS = 1.5
 """Camera distance assumed for an input photo that states none; Zero123 was trained on 1.5 to 2.2."""
 
+RADII = (1e-3, 1e3)
+"""Least and most distance that is taken from people and files: beyond, differences drown in rounding."""
+
 
 @dataclass(frozen=True)
 class Pose:

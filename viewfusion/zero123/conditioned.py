@@ -91,6 +91,9 @@ class Conditioned:
 class PlainUNet:
     """A UNet as it is: told of tokens and condition latents anew at every step."""
 
+    reuses = False
+    """Whether it can go on with what its deep levels gave."""
+
     def __init__(self, unet: Any) -> None:
         self.unet = unet
 
@@ -126,6 +129,11 @@ class SingleTokenUNet:
             self.widths.append(unet.config.cross_attention_dim)
         self.twin: Any = substituted(unet, {**known_parts(unet), "conv_in": nn.Identity()})
 
+    @property
+    def reuses(self) -> bool:
+        """Whether it can go on with what its deep levels gave."""
+        return has_deep_levels(self.twin)
+
     def values(self, tokens: torch.Tensor) -> torch.Tensor:
         """(N, 1, D) what each cross-attention layer adds at every place, of tokens (N, 1, d); and these
         themselves, where they are part of the timestep's embedding.
@@ -151,7 +159,7 @@ class SingleTokenUNet:
         """(N, 4, h, w) output at latents (1 or N, 4, h, w) and timesteps () or (N,)."""
         sample = self._first_layer(latents, slice(latents.shape[1])) + conditioned.stem
         values = conditioned.values.split(self.widths, dim=-1)
-        if not conditioned.kept or not has_deep_levels(self.twin):
+        if not conditioned.kept or not self.reuses:
             return self.twin(sample, timesteps, encoder_hidden_states=values).sample
         known = [each.features for each in conditioned.kept if each.features is not None]
         if conditioned.light and len(known) == len(conditioned):
