@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -249,12 +251,16 @@ CSV = "poses.csv"
         (["generate-360", "--elevation-sweep-deg", 0, 10, "--views", 2], "at least 3 views"),
         (["generate-360", "--num-samples", 0], "--num-samples must be 1 to 1000, got 0"),
         (["generate-360", "--num-samples", 2, "--seed", 2**63 - 1], "seed must be"),
+        (["generate-360", "--seed", 10**20], "--seed is too large a number, got 100000000000000000000"),
+        (["generate-360", "--mesh-preset", "cpu"], "--mesh-preset is for the mesh of a turn; add --mesh"),
+        (["generate-360", ""], "an empty name was given"),
+        (["generate-view", "--azimuth-deg", 9, ""], "an empty name was given"),
         (["generate-view"], "no target given"),
         (["generate-view", "--azimuth-deg", 360], "where the input stands"),
         (["generate-view", "--azimuth-deg", "nan"], "the target: azimuth_deg must be a finite number"),
         (["generate-view", "--elevation-deg", 91], "the target: elevation_deg must be -90 to 90"),
         (["generate-view", "--azimuth-deg", 9, "--radius", -1], "the target: radius must be 0.001 to 1000"),
-        (["generate-view", "--azimuth-deg", 9, "--input-radius", 0], "radius must be more than 0"),
+        (["generate-view", "--azimuth-deg", 9, "--input-radius", 0], "radius must be 0.001 to 1000"),
         (["generate-view", "--azimuth-deg", 9, "views=3"], "leave views=3 out"),
         (["generate-view", "--poses", CSV, "--azimuth-deg", 9], "leave --azimuth-deg out"),
         (
@@ -270,6 +276,62 @@ def test_contradictory_and_impossible_options(arguments, words, run, tmp_path, t
     photo = [] if arguments[0] == "plan" else [CHAIR, "--out", tmp_path / "out"]
     refused(run(*arguments, *photo), words)
     assert not (tmp_path / "out").exists()
+
+
+def test_paths_that_nobody_foresaw_are_one_line(run, tmp_path):
+    """Too long, or links that lead to each other."""
+    long, circle = "x" * 300, tmp_path / "circle"
+    circle.symlink_to(tmp_path / "back")
+    (tmp_path / "back").symlink_to(circle)
+    for arguments in (
+        ("dataset", "check", long),
+        ("checkpoints", "convert", "zero123-nano", tmp_path / long),
+        ("render-object", tmp_path / "none.obj", "--out", tmp_path / long),
+    ):
+        refused(run(*arguments), "x" * 20)
+    (tmp_path / "read").mkdir()
+    for option in ("--out", "--pred"):
+        read = tmp_path / "read"
+        folders = {"--pred": read, "--ref": read, "--out": tmp_path / "out", option: circle}
+        refused(run("evaluate", *(word for pair in folders.items() for word in pair)), "circle")
+
+
+def test_an_empty_out_is_no_folder(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command in (("generate-360", CHAIR, "--dry-run"), ("preprocess", CHAIR), ("benchmark",)):
+        code, _, err = run(*command, "--out", "")
+        assert code == 2
+        assert "'--out': an empty name; name a folder, . for this one" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_that_leads_nowhere_is_somebodys(run, tmp_path):
+    (tmp_path / "chair").mkdir()
+    link = tmp_path / "chair/turntable.gif"
+    link.symlink_to("/nowhere/precious.gif")
+    command = ("generate-360", CHAIR, "--out", tmp_path, "--views", 2, QUICK)
+    refused(run(*command), link, "is there already and no run's")
+    assert link.is_symlink()
+
+
+def test_names_are_told_as_they_are(run, tmp_path):
+    photo = tmp_path / "12:100:30 :car:.png"
+    photo.write_bytes(CUP.read_bytes())
+    code, _, err = run("preprocess", photo, "--out", tmp_path / "out")
+    assert code == 0
+    assert "12:100:30 :car:" in err
+
+
+def test_files_whose_names_are_no_utf8(run, tmp_path):
+    folder = tmp_path / "nano"
+    shutil.copytree(ROOT / "zero123_ckpts/zero123-nano", folder)
+    (folder / os.fsdecode(b"b\xff.safetensors")).write_bytes(b"")
+    command = ["generate-360", CUP, "--out", tmp_path / "out", "--checkpoint", folder, "--views", 2, QUICK]
+    code, _, err = run(*command)
+    assert code == 0, err
+    strange = tmp_path / os.fsdecode(b"ck\xff")
+    shutil.copytree(ROOT / "zero123_ckpts/zero123-nano", strange)
+    refused(run("checkpoints", "inspect", strange), "opens no name that is not UTF-8; rename it")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 import trimesh
 from PIL import Image
 from test_benchmark import RING, ring_object
+from test_cli import refused
 from test_scoring import clip_weights
 
 from viewfusion.benchmark import files_digest, parts
@@ -274,7 +275,21 @@ def test_reconstructions_are_compared_in_the_frame_of_their_views(tmp_path, run)
         (tmp_path / f"pred/{name}" / ("mesh" if name == "two" else "") / "mesh.glb").rename(
             tmp_path / f"glb/{name}.glb"
         )
-    (tmp_path / "turns.json").write_text('{"one": 90, "two": 0}')
+    turns = tmp_path / "turns.json"
+    for number in ("1e999", "NaN", "1" + 400 * "0"):
+        turns.write_text(f'{{"one": {number}}}')
+        given = (
+            "--pred",
+            tmp_path / "glb",
+            "--ref",
+            tmp_path / "ref",
+            "--turns",
+            turns,
+            "--out",
+            tmp_path / "no",
+        )
+        refused(run("evaluate", "--protocol", "mesh-viewfusion", *given), turns, "one must be at most")
+    turns.write_text('{"one": 90, "two": 0}')
     code, _, told = run(
         "evaluate", "--protocol", "mesh-viewfusion", "--devices", "1", "--pred", tmp_path / "glb",
         "--ref", tmp_path / "ref", "--turns", tmp_path / "turns.json", "--out", tmp_path / "turned",

@@ -550,6 +550,39 @@ def test_a_folder_that_may_not_be_written_to(spin, tmp_path, whole):
     assert files(out / "chair") == whole
 
 
+def at_home_in(folder: Path) -> None:
+    without_privilege()
+    os.environ.pop("XDG_CACHE_HOME", None)
+    os.environ["HOME"] = str(folder)
+
+
+def remove_from_inside(folder: Path) -> None:
+    os.chdir(folder)
+    folder.rmdir()
+
+
+def test_a_home_that_may_not_be_entered(start, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o000)
+
+    command = start("--version", prepare=partial(at_home_in, tmp_path / "locked/home"))
+    assert (command.wait(), command.err) == (0, "")
+
+
+def test_a_folder_that_may_not_be_entered_is_one_line(start, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o000)
+    for arguments in (
+        ("dataset", "check", str(tmp_path / "locked/data")),
+        ("generate-360", str(tmp_path / "locked/chair.png"), "--out", str(tmp_path / "out")),
+    ):
+        start(*arguments, prepare=without_privilege).refused(tmp_path / "locked", "Permission denied")
+
+
+def test_a_current_folder_that_is_gone(start, tmp_path):
+    (tmp_path / "gone").mkdir()
+    command = start("plan", prepare=partial(remove_from_inside, tmp_path / "gone"))
+    command.refused("the current folder no longer exists; change into another one")
+
+
 # The folder itself.
 
 

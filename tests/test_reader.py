@@ -129,6 +129,7 @@ def edited(run: Path, change) -> None:
         (["fov_deg"], 40, ["intrinsics is not what fov_deg"]),
         (["intrinsics"], [[1, 2], [3]], ["intrinsics"]),
         (["intrinsics", 0, 0], math.inf, ["intrinsics"]),
+        (["intrinsics", 0, 0], 10**400, ["intrinsics"]),
         (["views"], [], ["views must be a list"]),
         (["views"], {"0": 1}, ["views must be a list"]),
         (["views"], [{}] * 10_001, ["1 to 10000"]),

@@ -10,11 +10,11 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import Annotated, TextIO
 
 import typer
 
-from viewfusion.errors import ViewFusionError, ViewFusionWarning
+from viewfusion.errors import ViewFusionError, ViewFusionWarning, printable
 from viewfusion.running import Running
 
 from . import checkpoints, dataset, metrics, segmenters
@@ -63,9 +63,6 @@ from .options import (
 from .photos import split_settings
 from .signals import stopping_kindly, stopping_on_signals
 from .streams import orderly_streams
-
-if TYPE_CHECKING:
-    from .session import Options
 
 app = typer.Typer(
     name="viewfusion",
@@ -134,22 +131,29 @@ def generate_360(
 ) -> None:
     """Turn each photo into a 360-degree sequence: views, GIF, MP4, contact sheet, cameras."""
     from .generate_360 import generate_360 as generate
+    from .preparing import read_preparation
     from .reconstruct import Options as Meshing
+    from .session import Options
     from .wanted import wanted_turn
 
     photos, overrides = split_settings(inputs)
     overrides += _settings(views=views, seed=seed, elevation_deg=_degrees("--elevation-deg", elevation_deg))
     wanted = wanted_turn(preset, overrides, trajectory, elevation_sweep_deg)
-    options = _options(
-        photos,
-        (checkpoint, model_config, family, device, out),
-        (segmenter, mask, point, box, frame_fraction, framing),
-        (max_batch, dtype, compile, offload),
+    options = Options(
+        checkpoint,
+        model_config,
+        family,
+        device,
+        out,
+        read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing),
+        running=Running(max_batch, dtype, compile, offload),
         force=force,
         dry_run=dry_run,
         parallel_views=parallel_views,
         parallel_objects=parallel_objects,
     )
+    if mesh_preset and not mesh:
+        raise ViewFusionError("--mesh-preset is for the mesh of a turn; add --mesh, or leave it out")
     meshing = Meshing(preset=mesh_preset, device=device, force=force, yes=yes) if mesh else None
     with stopping_kindly():
         generate(photos, options, wanted, num_samples, meshing)
@@ -200,6 +204,8 @@ def generate_view(
 ) -> None:
     """Make one other view of each photo, or with --poses many, each reached on its own."""
     from .generate_view import generate_view as generate
+    from .preparing import read_preparation
+    from .session import Options
     from .wanted import wanted_views
 
     photos, overrides = split_settings(inputs)
@@ -207,11 +213,14 @@ def generate_view(
     overrides += _settings(seed=seed, elevation_deg=elevation, radius=input_radius)
     target = {"azimuth_deg": azimuth_deg, "elevation_deg": elevation_deg, "radius": radius}
     wanted = wanted_views(preset, overrides, target, poses)
-    options = _options(
-        photos,
-        (checkpoint, model_config, family, device, out),
-        (segmenter, mask, point, box, frame_fraction, framing),
-        (max_batch, dtype, compile, offload),
+    options = Options(
+        checkpoint,
+        model_config,
+        family,
+        device,
+        out,
+        read_preparation(photos, segmenter, mask, point, box, frame_fraction, framing),
+        running=Running(max_batch, dtype, compile, offload),
         force=force,
         dry_run=dry_run,
         parallel_objects=parallel_objects,
@@ -559,28 +568,16 @@ def doctor(
 
 
 def _settings(**options: object) -> list[str]:
-    """Options that stand for a setting, as key=value."""
-    return [f"{key}={value}" for key, value in options.items() if value is not None]
+    """Options that stand for a setting, as key=value.
 
-
-def _options(
-    photos: list[Path],
-    network: tuple[str, Path | None, str | None, str, Path],
-    cutting_out: tuple[str, Path | None, str | None, str | None, float | None, str],
-    running: tuple[int | None, str, bool, bool],
-    **others: Any,
-) -> Options:
-    """What the commands that run the model are told; see :class:`.session.Options`.
-
-    Args:
-        cutting_out: of :func:`.preparing.read_preparation`, for ``photos``.
-        running: of :class:`Running`.
+    Raises:
+        ViewFusionError: a number that YAML would refuse in words nobody typed.
     """
-    from .preparing import read_preparation
-    from .session import Options
-
-    how = read_preparation(photos, *cutting_out)
-    return Options(*network, how, **others, running=Running(*running))
+    for key, value in options.items():
+        if isinstance(value, int) and abs(value) >= 2**63:
+            option = f"--{key.replace('_', '-')}"
+            raise ViewFusionError(f"{option} is too large a number, got {str(value)[:40]}")
+    return [f"{key}={value}" for key, value in options.items() if value is not None]
 
 
 def _degrees(option: str, text: str | None) -> str | float | None:
@@ -599,10 +596,38 @@ def main() -> None:
     with orderly_streams(), stopping_on_signals(), warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
+            _enter_here()
             app()
         except ViewFusionError as error:
             typer.echo(f"error: {error}", err=True)
             sys.exit(1 if isinstance(error, BatchError) else 2)
+        except (OSError, RuntimeError) as error:
+            reason = _of_a_path(error)
+            if reason is None:
+                raise
+            typer.echo(f"error: {printable(reason)}; name another path, or mend this one", err=True)
+            sys.exit(2)
+
+
+def _enter_here() -> None:
+    """Refuse to work in a folder that was removed, where libraries fail in ways nobody understands.
+
+    Raises:
+        ViewFusionError: the current folder is gone.
+    """
+    try:
+        Path.cwd()
+    except OSError:
+        raise ViewFusionError("the current folder no longer exists; change into another one") from None
+
+
+def _of_a_path(error: OSError | RuntimeError) -> str | None:
+    """What is wrong with a path that no reader or writer foresaw (a name too long, a folder that may not be
+    entered); None if it is something else."""
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else None
+    # What resolve() raises before Python 3.13, where it became an OSError.
+    return str(error) if str(error).startswith("Symlink loop") else None
 
 
 def _show_warning(

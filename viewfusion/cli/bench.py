@@ -33,7 +33,7 @@ SETTINGS, REPORT, INPUTS = "settings.json", "report.html", "inputs.json"
 PROCESS = 3 * 2**29
 """Bytes that a process takes besides its network: torch, pictures, and the metrics' networks at work."""
 
-_MOST_BYTES = 2**26
+_MOST_BYTES, _MOST = 2**26, 10**9
 
 
 @dataclass(frozen=True)
@@ -313,4 +313,7 @@ def read_numbers(path: Path, option: str, kind: type, what: str) -> dict[str, An
     kinds = (int,) if kind is int else (int, float)
     if not isinstance(content, dict) or not all(type(each) in kinds for each in content.values()):
         raise ViewFusionError(f"{path}: not a JSON object; {option} wants {{object: {what}}}")
+    for name, number in content.items():
+        if not abs(number) <= _MOST:  # NaN, too
+            raise ViewFusionError(f"{path}: {name} must be at most {_MOST}, got {str(number)[:40]}")
     return content

@@ -15,6 +15,7 @@ def keep_caches_together() -> None:
     Where the cache folder cannot be written to, it stays at that.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
-    there = next((folder for folder in (cache, *cache.parents) if folder.exists()), cache)
+    # Unlike pathlib's, this exists() says no of what lies in a folder that may not be entered.
+    there = next((folder for folder in (cache, *cache.parents) if os.path.exists(folder)), cache)  # noqa: PTH110
     if cache.is_absolute() and os.access(there, os.W_OK):
         os.environ.setdefault(_TORCH, str(cache / "viewfusion" / "torchinductor"))

@@ -6,6 +6,8 @@ import glob
 from collections.abc import Callable
 from pathlib import Path
 
+from viewfusion.errors import ViewFusionError
+
 
 def named_files(text: str, fits: Callable[[Path], bool], below: bool = False) -> list[Path] | None:
     """What ``text`` names, sorted; None for what is neither there nor a pattern.
@@ -16,7 +18,12 @@ def named_files(text: str, fits: Callable[[Path], bool], below: bool = False) ->
     Args:
         fits: decides by a file's name.
         below: a folder stands for the folders in it too.
+
+    Raises:
+        ViewFusionError: no name at all, such as of a variable that is not set.
     """
+    if not text:
+        raise ViewFusionError("an empty name was given; name a file or a folder, . for this one")
     path = Path(text)
     try:
         if path.is_dir():

@@ -77,7 +77,19 @@ Framing = Annotated[str, typer.Option(help="Which side: longest, as models are t
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only prepare the photos and show what the model would see.")
 ]
-Out = Annotated[Path, typer.Option(help="One folder per photo is made below this one.")]
+
+
+def _folder(text: str | Path) -> Path:
+    """A folder by its name, which ``--out "$folder"`` of a variable that is not set has not."""
+    if text == "":
+        raise typer.BadParameter("an empty name; name a folder, . for this one")
+    return Path(text)
+
+
+Out = Annotated[
+    Path,
+    typer.Option(help="One folder per photo is made below this one.", parser=_folder, metavar="<path>"),
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Start anew where a folder is another run's; only its files go.")
 ]
@@ -109,7 +121,15 @@ Devices = Annotated[
 ]
 Nodes = Annotated[int, typer.Option("--num-nodes", help="Machines, where torchrun or SLURM starts them.")]
 Strategy = Annotated[str, typer.Option(help="Lightning's.")]
-RunOut = Annotated[Path, typer.Option("--out", help="The folder of the run; the same command goes on in it.")]
+RunOut = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        help="The folder of the run; the same command goes on in it.",
+        parser=_folder,
+        metavar="<path>",
+    ),
+]
 MeshUp = Annotated[str, typer.Option(help="Which axis points up in meshes: y, z, or auto.")]
 MeshPreset = Annotated[
     str | None,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def say(console: Console, text: str) -> None:
     """One line, whatever files are called."""
-    console.print(printable(text), markup=False, soft_wrap=True)
+    console.print(printable(text), markup=False, emoji=False, soft_wrap=True)
 
 
 def counting_bar(console: Console) -> Progress:

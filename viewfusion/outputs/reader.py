@@ -176,7 +176,7 @@ def _check_matrix(found: Any, wanted: np.ndarray, place: str) -> None:
     """Refuse numbers that differ from those of the pose: whoever changed only one of them meant the other."""
     try:
         matrix = np.array(found, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         matrix = np.empty(0)
     scale = max(1.0, float(np.abs(wanted).max()))
     if matrix.shape != wanted.shape or not np.abs(matrix - wanted).max() <= _CLOSE * scale:

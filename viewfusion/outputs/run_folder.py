@@ -9,6 +9,7 @@ the same bytes but for the seconds in its manifest.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -243,7 +244,8 @@ class RunFolder:
 
     def _refuse_strangers(self) -> None:
         """Files of our names that no run of ours has made are somebody's: perhaps the photo itself."""
-        there = [self.path / name for name in self._products.names if (self.path / name).exists()]
+        # A link that leads nowhere is somebody's too, of a disk that is not there now perhaps.
+        there = [path for name in self._products.names if os.path.lexists(path := self.path / name)]
         mine = [file.name for file in there if not is_made_by_preprocessing(file)]
         if name := self._products.folder:
             folder = self.path / name

@@ -51,7 +51,7 @@ def checkpoint_hash(path: str | os.PathLike[str], fresh: bool = False) -> str:
         raise ViewFusionError(
             f"{path}: {Path(error.filename or '').name} cannot be read ({error.strerror})"
         ) from error
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
 
 
 def checkpoint_files(path: Path) -> list[Path]:

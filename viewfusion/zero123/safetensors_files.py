@@ -77,6 +77,8 @@ def read_header(path: Path) -> Header:
 
 
 def damaged(path: Path, error: Exception) -> ViewFusionError:
+    if str(path).encode(errors="replace") != os.fsencode(path):
+        return ViewFusionError(f"{path}: safetensors opens no name that is not UTF-8; rename it")
     return ViewFusionError(
         f"{path}: cut short or damaged ({shown([error])}); fetch the checkpoint again "
         "(with Git LFS: `git lfs pull`)"
