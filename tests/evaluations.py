@@ -128,6 +128,7 @@ def made_up_objects(
             for view in range(views)
         ]
         each: dict[str, Any] = {"name": name, "status": "scored", "error": None, "notes": []}
+        each["shown"] = [round(place) for place in np.linspace(0, views - 1, min(24, views))]
         each |= {"images": images, "pairs": pairs, "scores": {"loop_closure": 0.1 + abs(rng.normal()) * 0.02}}
         objects.append(each | {"scores": scores_of(each, METRICS)})
     return objects

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from test_benchmark import RING, ring_object
 from test_cli import refused
 from test_scoring import clip_weights
 
-from viewfusion.benchmark import files_digest, parts
+from viewfusion.benchmark import files_digest, meshes, parts, read_truth
+from viewfusion.benchmark.predictions import other_input
+from viewfusion.datasets import open_dataset
+from viewfusion.evaluation.meshes import MeshSettings, Triangles
 from viewfusion.evaluation.protocols import load_protocol, protocol_names
 from viewfusion.resources import resource_folder
 
@@ -141,6 +145,49 @@ def test_an_object_that_failed_in_one_run_does_not_make_its_data_another(data, r
     code, _, told = run("compare", data / "part", data / "other", "--common", "--json")
     assert code == 0, told
     assert "other data" in run("compare", data / "part", data / "other")[2]
+
+
+def test_spins_without_truth_are_of_no_data_that_could_differ(data, run):
+    """The input is each system's own picture of it."""
+    (data / "trial.yaml").write_text(
+        "about: A trial.\ntask: spin\nviews: 4\nsize: 64\nmetrics: {adjacent_sift: {}}\n"
+    )
+    assert call(run, data, out="first", ref=None)[0] == 0
+    for name in NAMES:
+        Image.new("RGB", (64, 64), "white").save(data / f"pred/{name}/000.png")
+    assert call(run, data, out="second", ref=None)[0] == 0
+    assert results(data, "first")["objects"][0]["truth_sha256"] is None
+    code, shown, told = run("compare", data / "first", data / "second")
+    assert (code, "other data" in shown + told) == (0, False), told
+
+
+def test_a_prediction_made_from_another_view_is_noted(data):
+    reference, made = (open_dataset(data / folder).objects[0] for folder in ("ref", "pred"))
+    truth = read_truth(load_protocol(data / "trial.yaml"), reference, {})
+    assert other_input(made, truth, 64) == [], "nothing is said of their input"
+    assert other_input(replace(reference, input_index=truth.order[truth.input]), truth, 64) == []
+    elsewhere = replace(reference, input_index=(truth.order[truth.input] + 1) % 4)
+    Image.new("RGB", (64, 64)).save(elsewhere.pictures[elsewhere.input_index].path)
+    assert "levels off the input; is it the same view?" in other_input(elsewhere, truth, 64)[0]
+
+
+def test_a_mesh_is_shown_as_it_is_compared():
+    """Without vertices that no face names, wherever they lie."""
+    cube = trimesh.creation.box((1, 1, 1))
+    plain = Triangles(np.array(cube.vertices), np.array(cube.faces))
+    settings = MeshSettings.from_data(load_protocol("mesh-viewfusion").mesh)
+    expected = meshes._picture(plain, plain, settings, 0.0)
+    for stray in ([100.0, 0, 0], [np.nan, 0, 0]):
+        loose = Triangles(np.vstack([plain.vertices, [stray]]), plain.faces)
+        assert np.array_equal(meshes._picture(loose, plain, settings, 0.0), expected)
+
+
+def test_an_object_whose_folder_could_not_be_made_is_named_first(tmp_path, run):
+    for folder in ("pred", "ref"):
+        (tmp_path / folder).mkdir()
+        trimesh.creation.box((1, 1, 1)).export(tmp_path / folder / f"{'x' * 240}.ply")
+    folders = ("--pred", tmp_path / "pred", "--ref", tmp_path / "ref", "--out", tmp_path / "out")
+    refused(run("evaluate", "--protocol", "mesh-viewfusion", *folders), "its name is over 230 bytes long")
 
 
 def test_a_spin_without_truth_wants_all_its_views(data, run):
@@ -276,19 +323,21 @@ def test_reconstructions_are_compared_in_the_frame_of_their_views(tmp_path, run)
             tmp_path / f"glb/{name}.glb"
         )
     turns = tmp_path / "turns.json"
-    for number in ("1e999", "NaN", "1" + 400 * "0"):
-        turns.write_text(f'{{"one": {number}}}')
-        given = (
-            "--pred",
-            tmp_path / "glb",
-            "--ref",
-            tmp_path / "ref",
-            "--turns",
-            turns,
-            "--out",
-            tmp_path / "no",
-        )
-        refused(run("evaluate", "--protocol", "mesh-viewfusion", *given), turns, "one must be at most")
+    given = (
+        "--pred",
+        tmp_path / "glb",
+        "--ref",
+        tmp_path / "ref",
+        "--turns",
+        turns,
+        "--out",
+        tmp_path / "no",
+    )
+    wrong = {'{"noe": 90}': "noe is no object of"}
+    wrong |= {f'{{"one": {each}}}': "one must be at most" for each in ("1e999", "NaN", "1" + 400 * "0")}
+    for text, words in wrong.items():
+        turns.write_text(text)
+        refused(run("evaluate", "--protocol", "mesh-viewfusion", *given), turns, words)
     turns.write_text('{"one": 90, "two": 0}')
     code, _, told = run(
         "evaluate", "--protocol", "mesh-viewfusion", "--devices", "1", "--pred", tmp_path / "glb",

@@ -110,6 +110,20 @@ def test_a_hash_follows_what_decides_a_number_and_not_the_prose(tmp_path):
         (PLAIN.replace("{psnr: {}}", "[psnr]"), "metrics must be a mapping"),
         ("task: ring\nmetrics: {psnr: {}}\n", "about is missing"),
         (PLAIN + "published: [{system: us}]\n", "published must be a list"),
+        (PLAIN + "name: ''\n", "name must be a name of at most 200 characters"),
+        (PLAIN.replace("psnr: {}", "ssim: {borders: 'no'}"), "borders of metric ssim must be true or false"),
+        (
+            PLAIN.replace("psnr: {}", "ssim: {data_range: '1.0'}"),
+            "data_range of metric ssim must be null or a",
+        ),
+        (
+            PLAIN + "published: [{system: us, checkpoint: 5, data: x, scores: {}, source: y}]\n",
+            "published must be a list",
+        ),
+        (
+            PLAIN + "published: [{system: us, checkpoint: x, data: x, scores: {PSNR: 20.1}, source: y}]\n",
+            "published must be a list",
+        ),
         ("- a list\n", "a protocol"),
         ("", "a protocol"),
         ("about: !!python/object/apply:os.system [ls]\n", "not YAML of plain values"),

@@ -17,7 +17,9 @@ from evaluations import METRICS, NAMES, failed_object, made_up_objects, made_up_
 from PIL import Image
 
 from viewfusion.errors import ViewFusionError
-from viewfusion.evaluation.report import gallery, pictures, write_report
+from viewfusion.evaluation.comparison import Difference
+from viewfusion.evaluation.metrics import Interval
+from viewfusion.evaluation.report import gallery, pictures, tables, write_report
 from viewfusion.evaluation.report.charts import Curve, object_chart, spin_chart
 from viewfusion.evaluation.report.pictures import comparison_picture
 from viewfusion.evaluation.report.spins import midway, sector, spin_curves, wrapped
@@ -308,11 +310,24 @@ def test_only_what_is_known_is_labelled(tmp_path, rows, words):
     assert [each.text for each in found.drawing.iter("text")][4:] == words
 
 
-def test_many_columns_are_labelled_as_they_were_chosen():
-    each = {"pairs": [], "images": [{"view": i, "azimuth_deg": 10.0 * i} for i in range(36)]}
-    labels = gallery._columns(each)
-    assert len(labels) == 24
-    assert (labels[0], labels[1], labels[-1]) == ("0°", "+20°", "\u221210°")
+def test_a_difference_over_one_object_settles_nothing():
+    one = Interval(1.0, 1.0, 1.0, 0.95)
+    verdicts = [
+        tables._difference_words(Difference(one, count, count, 0, 1, 0), "higher", 2)["verdict"]
+        for count in (1, 2)
+    ]
+    assert verdicts == ["open", "better"]
+
+
+def test_columns_are_labelled_as_they_were_chosen():
+    images = [{"view": i, "azimuth_deg": 10.0 * i} for i in range(36)]
+    each = {"pairs": [], "images": images, "shown": [0, 2, 35]}
+    assert gallery._columns(each) == ["0°", "+20°", "\u221210°"]
+    # A spin's views have no scores of their own, and their azimuths are those of pairs.
+    pairs = [{"views": [i, (i + 1) % 36], "azimuth_deg": 10.0 * i} for i in range(36)]
+    assert gallery._columns({"pairs": pairs, "images": [], "shown": [1, 3]}) == ["+10°", "+30°"]
+    assert gallery._columns({"pairs": [], "images": [], "shown": [1]}) == ["1"]
+    assert gallery._columns({"pairs": pairs, "images": images}) == [], "made before it was recorded"
 
 
 def test_hostile_pictures_are_words(tmp_path):

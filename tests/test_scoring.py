@@ -13,7 +13,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.measures import MEASURES, Tools, Turn
 from viewfusion.evaluation.protocols import Protocol
-from viewfusion.evaluation.scoring import comparison, failed_entry, make_scorer, mean
+from viewfusion.evaluation.scoring import comparison, failed_entry, make_scorer, mean, shown_views
 from viewfusion.evaluation.summary import summarise
 from viewfusion.geometry import ring
 
@@ -174,3 +174,7 @@ def test_the_picture_to_look_at():
     many = torch.rand((50, 3, 4, 4))
     scene = Turn(many, ring(50, 0, 1.5).views, tuple(range(1, 50)))
     assert comparison(scene).shape == (4, 24 * 4, 3)
+    shown = shown_views(scene)
+    assert (shown[0], shown[-1], len(shown)) == (1, 49, 24)
+    columns = torch.from_numpy(comparison(scene)).permute(2, 0, 1) / 255
+    assert torch.allclose(columns, torch.cat(list(many[shown]), -1), atol=1 / 255)

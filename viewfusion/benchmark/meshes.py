@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from viewfusion.datasets import Light, Mesh, Renderer, read_triangles
 from viewfusion.datasets.textures import Material
 from viewfusion.errors import ViewFusionError
 from viewfusion.evaluation.items import Item, Outcome, Work
-from viewfusion.evaluation.meshes import MeshSettings, Triangles, aligned, score_meshes
+from viewfusion.evaluation.meshes import MeshSettings, Triangles, aligned, cleaned, score_meshes
 from viewfusion.evaluation.scoring import DECIMALS, unmeasured_entry
 from viewfusion.geometry import DEFAULT_RADIUS, ring
+from viewfusion.outputs.files import LONGEST_NAME
 from viewfusion.preprocessing import over_white
 
 from .works import Judging
@@ -76,6 +78,8 @@ def find_meshes(root: Path, up: str = "auto") -> Meshes:
     for entry in entries:
         for path in _candidates(entry):
             name = entry.name if entry.is_dir() else entry.stem
+            if len(os.fsencode(name)) > LONGEST_NAME:
+                raise ViewFusionError(f"{path}: its name is over {LONGEST_NAME} bytes long; rename it")
             if name in files:
                 raise ViewFusionError(f"{files[name]} and {path} are both meshes of {name}; keep one")
             files[name] = path
@@ -134,8 +138,8 @@ def _picture(ours: Triangles, truth: Triangles, settings: MeshSettings, turn: fl
     """Both from four sides, as they are compared: ours above, the truth below."""
     steps, longest = settings.alignment, settings.alignment.longest_side
     placed = [
-        aligned(ours, steps.prediction, turn, longest),
-        aligned(truth, steps.truth, turn, longest),
+        aligned(cleaned(ours)[0], steps.prediction, turn, longest),
+        aligned(cleaned(truth)[0], steps.truth, turn, longest),
     ]
     rows = []
     for mesh in placed:

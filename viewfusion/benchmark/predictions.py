@@ -13,9 +13,11 @@ from viewfusion.errors import ViewFusionError
 from viewfusion.geometry import Pose, angular_distance, wrap_angle
 from viewfusion.preprocessing import over_white
 
-from .truth import Truth, same_camera
+from .truth import Truth, same_camera, sized
 
 MOST_NAMED = 8
+_ALIKE = 8.0
+"""Levels of 255 by which one picture framed or resized by two systems may differ on average."""
 
 
 def check_same_objects(pred: tuple[Path, Iterable[str]], ref: tuple[Path, Iterable[str]]) -> None:
@@ -60,6 +62,19 @@ def predicted(each: DatasetObject, truth: Truth, size: int, resize: bool) -> lis
             _check_size(picture, pixels, size, resize)
         pictures.append(pixels)
     return pictures
+
+
+def other_input(each: DatasetObject, truth: Truth, size: int) -> list[str]:
+    """A note where the predictions say which picture was their input and it is not the true one's: what was
+    made from another side is then compared with the views of this one."""
+    if each.input_index is None:
+        return []
+    theirs = over_white(read_rgba(each.pictures[each.input_index]))
+    one, other = sized([theirs, over_white(truth.input_rgba)], size) * 255
+    levels = float((one - other).abs().mean())
+    if levels <= _ALIKE:
+        return []
+    return [f"the picture they were made from is {levels:.0f} levels off the input; is it the same view?"]
 
 
 def _numbered(each: DatasetObject, count: int, given: int) -> dict[int, Picture]:

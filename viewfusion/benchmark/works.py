@@ -21,12 +21,12 @@ from viewfusion.evaluation.items import Item, Outcome, Work, read_entries
 from viewfusion.evaluation.measures import Tools
 from viewfusion.evaluation.protocols import Protocol
 from viewfusion.evaluation.results import SCHEMA, summarise
-from viewfusion.evaluation.scoring import Scorer, comparison, make_scorer
+from viewfusion.evaluation.scoring import Scorer, comparison, make_scorer, shown_views
 from viewfusion.outputs.numbered import angles_json
 
 from .generation import generate
 from .objects import found
-from .predictions import predicted
+from .predictions import other_input, predicted
 from .truth import Truth, read_truth
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class Judging:
         told = [f"views of {', '.join(sorted(resized))} pixels were resized to {size}"] if resized else []
         turn = truth.turn(ours, size)
         entry = scorer.entry(name, turn, [*told, *notes])
-        return {**entry, "truth_sha256": truth.sha256}, {"comparison.png": comparison(turn)}
+        entry |= {"shown": shown_views(turn), "truth_sha256": truth.sha256}
+        return entry, {"comparison.png": comparison(turn)}
 
 
 def generating(
@@ -122,7 +123,11 @@ def comparing(
             _check_whole(judging.protocol, made, references)
             truth = read_truth(judging.protocol, found(references or predictions, item.name), judging.inputs)
             pictures = predicted(made, truth, judging.protocol.size, resize)
-            return Outcome(*judging.outcome(scorer, item.name, truth, pictures))
+            notes = other_input(made, truth, judging.protocol.size)
+            entry, shown = judging.outcome(scorer, item.name, truth, pictures, notes)
+            if references is None:  # the input is the prediction's own picture of it, and nobody else's
+                entry["truth_sha256"] = None
+            return Outcome(entry, shown)
 
         return work
 

@@ -90,6 +90,10 @@ def _meshes(judging: Judging, pred: Predictions, ref: Reference, scoring: Scorin
     ours, truth = find_meshes(pred.folder, pred.up), find_meshes(ref.folder, ref.up)
     check_same_objects((pred.folder, ours.files), (ref.folder, truth.files))
     turns = read_numbers(ref.turns, "--turns", float, "degrees") if ref.turns else {}
+    if unknown := sorted(turns.keys() - truth.files.keys()):
+        raise ViewFusionError(
+            f"{ref.turns}: {unknown[0]} is no object of {ref.folder}; write its name as it is"
+        )
     files = {
         name: files_digest([*parts(ours.files[name]), *parts(path)]) for name, path in truth.files.items()
     }

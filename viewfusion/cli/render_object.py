@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from viewfusion.errors import ViewFusionError, printable
+from viewfusion.outputs.files import LONGEST_NAME
 
 from .batch import Failures
 from .inputs import named_files
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 MESHES = (".obj", ".glb", ".gltf", ".ply", ".stl")
 GENERIC_FOLDERS = ("meshes", "mesh", "models", "model", "obj", "visual_geometry")
 MOST_VIEWS, MOST_PIXELS = 999, 2048
-LONGEST_NAME = 240  # bytes; file systems take 255, and a folder that is being made is called a little longer
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,9 @@ def _check_metrics(protocol: Protocol) -> None:
             if key not in measure.allowed:
                 known = ", ".join(measure.allowed)
                 raise _ProtocolError(f"metric {name} has no setting {str(key)[:60]!r}; {known}")
+            form, fits = _SETTINGS.get(key, ("", lambda _: True))
+            if not fits(value):
+                raise _ProtocolError(f"{key} of metric {name} must be {form}, got {str(value)[:60]!r}")
             values = measure.allowed[key]
             if values and value not in values:
                 raise _ProtocolError(
@@ -178,6 +181,14 @@ def _check_metrics(protocol: Protocol) -> None:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_name(value: Any) -> bool:
+    return _is_text(value) and 1 <= len(value) <= 200
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _is_count(least: int, most: int) -> Callable[[Any], bool]:
@@ -206,8 +217,10 @@ def _are_published(value: Any) -> bool:
     return isinstance(value, list) and all(
         isinstance(each, dict)
         and set(each) == wanted
-        and _is_plain(each)
+        and _is_name(each["system"])
+        and all(each[key] is None or _is_text(each[key]) for key in ("checkpoint", "data", "source"))
         and isinstance(each["scores"], dict)
+        and all(name in MEASURES and _is_number(score) for name, score in each["scores"].items())
         for each in value
     )
 
@@ -216,8 +229,18 @@ def _one_of(names: tuple[str, ...]) -> tuple[str, Callable[[Any], bool]]:
     return f"one of {', '.join(names)}", lambda value: value in names
 
 
+_SETTINGS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "borders": ("true or false", lambda value: type(value) is bool),
+    "data_range": (
+        "null or a number above 0",
+        lambda value: value is None or (_is_number(value) and value > 0),
+    ),
+    "seam": ("a whole number", lambda value: type(value) is int),
+}
+"""By the settings of metrics that have them: what they must be."""
+
 _FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "name": ("a name", _is_text),
+    "name": ("a name of at most 200 characters", _is_name),
     "about": ("a text", _is_text),
     "source": ("a text", _is_text),
     "task": _one_of(TASKS),

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from viewfusion.errors import ViewFusionError
+from viewfusion.outputs.files import LONGEST_NAME
 
 from .shapes import (
     Misfit,
@@ -29,7 +30,6 @@ KIND = "viewfusion-results"
 
 _MOST_OBJECTS = 100_000
 _MOST_VALUES = 10_000  # views, pairs or notes of one object
-_LONGEST_NAME = 240  # bytes; file systems take 255
 _CLOSE = 1e-5
 """Greatest difference, of a number and relative, between a mean that is written and that of the values."""
 
@@ -56,10 +56,14 @@ def check_results(content: Any, place: str) -> dict[str, Any]:
 
 def _folder_name(value: Any) -> None:
     """One name, of what lies below ``objects/``: it leads nowhere else, and is not hidden."""
-    text(_LONGEST_NAME, 1)(value)
-    long = len(value.encode("utf-8", "surrogatepass")) > _LONGEST_NAME
+    text(LONGEST_NAME, 1)(value)
+    long = len(value.encode("utf-8", "surrogatepass")) > LONGEST_NAME
     if long or value.startswith(".") or any(sign in value for sign in "/\\\0"):
         raise Misfit(f"must be the name of a folder, got {brief(value)}")
+
+
+MOST_SHOWN = 24
+"""Views in the picture of an object."""
 
 
 def _settings(value: Any) -> None:
@@ -89,7 +93,10 @@ _OBJECT = record(
         "pairs": items(_PAIR, _MOST_VALUES),
         "notes": items(_WORDS, _MOST_VALUES),
     },
-    {"truth_sha256": or_null(_HASH)},  # of what it was compared with
+    {
+        "shown": items(count, MOST_SHOWN),  # views in its picture
+        "truth_sha256": or_null(_HASH),  # of what it was compared with
+    },
 )
 _DEFINITION = record(
     {

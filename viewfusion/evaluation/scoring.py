@@ -14,6 +14,7 @@ from viewfusion.errors import ViewFusionError
 
 from .measures import MEASURES, Tools, Turn
 from .protocols import Protocol
+from .schema import MOST_SHOWN
 
 DECIMALS = 6
 """Of a score; what lies beyond differs from one processor to the next."""
@@ -118,11 +119,16 @@ def failed_entry(name: str, error: str) -> dict[str, Any]:
     return {**unmeasured_entry(name), "status": "failed", "error": error}
 
 
-def comparison(turn: Turn, most: int = 24) -> np.ndarray:
-    """(rows S, columns S, 3) uint8: ours, and below the true views and the absolute differences, where there
-    are any. At most ``most`` views, evenly chosen of those scored."""
+def shown_views(turn: Turn) -> list[int]:
+    """At most :data:`MOST_SHOWN` views, evenly chosen of those scored."""
     places = list(turn.scored) or list(range(len(turn.poses)))
-    chosen = [places[round(i)] for i in np.linspace(0, len(places) - 1, min(most, len(places)))]
+    return [places[round(i)] for i in np.linspace(0, len(places) - 1, min(MOST_SHOWN, len(places)))]
+
+
+def comparison(turn: Turn) -> np.ndarray:
+    """(rows S, columns S, 3) uint8: :func:`shown_views` of ours, and below the true views and the absolute
+    differences, where there are any."""
+    chosen = shown_views(turn)
     rows = [turn.ours[chosen]]
     if turn.truth is not None:
         truth = turn.truth[chosen]

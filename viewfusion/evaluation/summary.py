@@ -20,7 +20,7 @@ _ORDER = (
     *("psnr", "ssim", "lpips_alex", "lpips_vgg", "clip", "mask_iou"),
     *("adjacent_lpips_alex", "adjacent_lpips_vgg", "adjacent_clip", "adjacent_sift"),
     *("flow_warp_error", "epipolar_share", "epipolar_residual", "loop_closure"),
-    *("chamfer", "f_score", "volume_iou", "normal_consistency"),
+    *("chamfer", "f_score", "precision", "recall", "volume_iou", "normal_consistency"),
 )
 
 

@@ -19,6 +19,10 @@ from PIL import Image
 
 from viewfusion.errors import ViewFusionError
 
+LONGEST_NAME = 230
+"""Bytes of a file's or folder's name that come from others: file systems take 255, while it is being made its
+name has up to 23 more."""
+
 _TOKEN = "[0-9a-f]" * 8
 """Pattern of what tells temporary names from each other, and from somebody's half download."""
 

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from viewfusion.errors import ViewFusionError, did_you_mean, printable
+from viewfusion.outputs.files import LONGEST_NAME
 
 from . import benchmarks, extrinsics, gso, nerfstudio, numbered, runs, strips, syncdreamer, viewfusion
 from .folders import Folder, listed
@@ -37,9 +38,6 @@ WEAK = "numbered"
 
 DEEPEST = 3
 """Folders between the dataset's and an object's, this one included: root/part/category/object."""
-
-LONGEST_NAME = 240
-"""Bytes of an object's name; file systems take 255, and a folder being made is called a little longer."""
 
 
 @dataclass(frozen=True)

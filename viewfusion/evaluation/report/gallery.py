@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ..comparison import Comparison
 from ..runs import Run
 from .pictures import ROOM, Picture, comparison_picture
@@ -19,8 +17,6 @@ SHOWN = 3
 
 MAX_SHOWN_RUNS = 6
 
-MAX_COLUMNS = 24
-"""Views in a ``comparison.png``; of more, as many were chosen evenly."""
 
 _RANKING = ("lpips_vgg", "lpips_alex", "psnr", "ssim", "adjacent_lpips_vgg", "adjacent_lpips_alex", "chamfer")
 """What objects are ranked by: the first of these that was measured, which people's eyes agree with most."""
@@ -92,12 +88,9 @@ def _scores(found: Comparison, scores: Mapping[str, float | None]) -> list[str]:
 
 
 def _columns(each: Mapping[str, Any]) -> list[str]:
-    """A label for each scored view: its azimuth where that is known, or its number."""
+    """A label for each view of the picture: its azimuth where that is known, or its number."""
     azimuths = azimuths_of(each)
-    views = [image["view"] for image in each["images"]] or sorted(azimuths)
-    if len(views) > MAX_COLUMNS:
-        views = [views[round(place)] for place in np.linspace(0, len(views) - 1, MAX_COLUMNS)]
-    return [_label(view, azimuths[view]) for view in views]
+    return [_label(view, azimuths.get(view)) for view in each.get("shown", ())]
 
 
 def _label(view: int, azimuth: float | None) -> str:

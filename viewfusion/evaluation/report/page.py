@@ -176,7 +176,8 @@ def _versions(results: dict[str, Any]) -> str:
 def _facts(found: Comparison) -> list[tuple[str, str]]:
     results = found.runs[0].results
     scored, known = len(found.objects), len(results["objects"])
-    values = sum(len(each["images"]) + len(each["pairs"]) for each in found.runs[0].scored.values())
+    entries = [found.runs[0].scored[name] for name in found.objects]
+    values = sum(len(each["images"]) + len(each["pairs"]) for each in entries)
     facts = [
         ("Protocol", results["protocol"]["name"]),
         ("Objects", f"{scored} of {known}" if scored < known else str(scored)),

@@ -116,7 +116,10 @@ def _difference_words(found: Difference | None, better: str, places: int) -> dic
     return {
         "difference": signed(interval.mean, places),
         "difference_ends": f"{signed(interval.low, places)} to {signed(interval.high, places)}",
-        "verdict": ("better" if gain > 0 else "worse") if interval.excludes_zero else "open",
+        # Of one object the interval has no width, and settles nothing.
+        "verdict": ("better" if gain > 0 else "worse")
+        if interval.excludes_zero and found.objects > 1
+        else "open",
         "better_on": f"better on {found.better} of {found.objects}",
     }
 
@@ -152,8 +155,8 @@ def note_rows(found: Comparison) -> tuple[list[tuple[str, str]], int]:
     """Whom each note is of (of many objects, how many) and what it says; and how many notes are not shown."""
     owners: dict[str, dict[str, None]] = {}
     for run in found.runs:
-        for name, each in run.scored.items():
-            for note in each["notes"]:
+        for name in found.objects:
+            for note in run.scored[name]["notes"]:
                 owners.setdefault(note[:500], {})[name] = None
     rows = [
         (count(len(names), "object") if len(names) > 3 else ", ".join(names), note)

@@ -57,10 +57,6 @@ def sentence_of(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def short_hash(digest: str | None) -> str:
-    return digest[:12] if digest else "unknown"
-
-
 def checkpoint_words(system: Mapping[str, Any]) -> str:
     """The name of a system's checkpoint; of others' predictions nobody knows it."""
     return printable(system["checkpoint"]["name"]) if system["checkpoint"] else "an unknown checkpoint"
