@@ -11,6 +11,7 @@ import lzma
 import os
 import pickle
 import sys
+import tracemalloc
 import types
 import zipfile
 from collections import OrderedDict
@@ -398,6 +399,14 @@ def full_state() -> dict[str, torch.Tensor]:
     return {name: torch.empty(ast.literal_eval(shape), device="meta") for name, shape in pairs}
 
 
+def test_a_width_of_heads_goes_before_their_number(full_state):
+    """As in the original code; of 320, 640, 1280 and 1280 channels."""
+    both = copy.deepcopy(FULL_SIZE)
+    both["model"]["params"]["unet_config"]["params"]["num_head_channels"] = 64
+    assert ldm_config(both, full_state, "built-in")["unet"]["attention_head_dim"] == [5, 10, 20, 20]
+    assert ldm_config(FULL_SIZE, full_state, "built-in")["unet"]["attention_head_dim"] == 8
+
+
 def test_every_weight_of_a_full_size_file_finds_its_place(full_state):
     assert len(full_state) == 1938
     assert is_full_size(full_state)
@@ -626,6 +635,32 @@ def test_a_compressed_archive_is_no_torch_file(tmp_path):
     path = written(tmp_path, {"state_dict": {"w": torch.zeros(1)}})
     repacked(path, pickle.dumps({"a": "x" * 10**6}, protocol=2), compression=zipfile.ZIP_DEFLATED)
     assert "refused" in refusal(path)
+
+
+def test_a_word_that_unpacks_to_a_disk_is_not_unpacked(tmp_path):
+    path = written(tmp_path, {"state_dict": {"w": torch.zeros(1)}})
+    with zipfile.ZipFile(path) as archive:
+        entries = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries.items():
+            if name.endswith("/byteorder"):
+                archive.writestr(name, bytes(10**8), compress_type=zipfile.ZIP_DEFLATED)
+            else:
+                archive.writestr(name, data)
+    assert path.stat().st_size < 10**6
+    tracemalloc.start()
+    assert "another byte order" in refusal(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10**7
+
+
+def test_a_path_may_begin_with_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("~mine.ckpt").touch()
+    assert find_checkpoint("~mine.ckpt") == Path("~mine.ckpt")
+    with pytest.raises(ViewFusionError, match="not a usable path"):
+        find_checkpoint("~nobody-of-that-name/x.ckpt")
 
 
 def test_bookkeeping_classes_become_placeholders(tmp_path, monkeypatch):

@@ -379,6 +379,26 @@ def test_a_killed_export_leaves_nothing_of_that_name_and_the_next_one_cleans_up(
     assert {path.name for path in tmp_path.iterdir()} == {"ns"}
 
 
+def test_a_folder_that_somebody_fills_is_no_leftover(tmp_path):
+    """Two exports to one place at once: each is whole, and the one that ends first has the place."""
+    target = tmp_path / "ns"
+    (tmp_path / ".ns.0123abcd.partial").mkdir()
+
+    def both() -> None:
+        with atomic_folder(target) as first:
+            assert list(tmp_path.iterdir()) == [first], "a leftover goes"
+            (first / "images").mkdir()
+            with atomic_folder(target) as second:
+                (second / "images").mkdir()
+                (second / "images/000.png").write_text("")
+                assert (first / "images").is_dir()
+
+    with pytest.raises(ViewFusionError, match="ns cannot be written: Directory not empty"):
+        both()
+    assert [path.relative_to(target).as_posix() for path in target.rglob("*.png")] == ["images/000.png"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_a_folder_that_appears_meanwhile_is_not_overwritten(tmp_path):
     target = tmp_path / "ns"
 

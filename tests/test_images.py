@@ -279,8 +279,29 @@ def test_palette_with_an_alpha_per_colour(tmp_path: Path) -> None:
     assert row == [(7, 8, 9, 255), (200, 100, 50, 128), (10, 20, 30, 0)]
 
 
+def test_a_film_behind_a_photo_is_not_looked_into(tmp_path: Path) -> None:
+    """Phones append them to JPEGs; random bytes hold the mark of a scan now and then."""
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (20, 16), (200, 10, 10)).save(path)
+    path.write_bytes(path.read_bytes() + b"\0\0\0\x18ftypmp42" + b"\xff\xda" * 300)
+    assert read_image(path).shape == (16, 20, 4)
+
+
+def test_a_transparent_colour_of_16_bits(tmp_path: Path) -> None:
+    """Pixels are read with their upper eight bits, and so is the colour that tRNS names."""
+    row = b"\0" + struct.pack(">6H", 0x1234, 0x5678, 0x9ABC, 0x1134, 0x5678, 0x9ABC) * 10
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 20, 16, 16, 2, 0, 0, 0)),
+        (b"tRNS", struct.pack(">3H", 0x1234, 0x5678, 0x9ABC)),
+        (b"IDAT", zlib.compress(row * 16)),
+        (b"IEND", b""),
+    ]
+    (tmp_path / "a.png").write_bytes(png(chunks))
+    assert read_image(tmp_path / "a.png")[0, :2, 3].tolist() == [0, 255]
+
+
 def test_grey_png_with_one_transparent_level(tmp_path: Path) -> None:
-    """Of 16 bits: the level named by tRNS is see-through, its neighbour is not."""
+    """The level named by tRNS is see-through, its neighbour is not; of 16 bits too."""
     row = b"\0" + struct.pack(">2H", 257 * 40, 257 * 41) * 10
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", 20, 16, 8, 0, 0, 0, 0)),
@@ -291,9 +312,11 @@ def test_grey_png_with_one_transparent_level(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(chunks))
     assert read_image(tmp_path / "a.png")[0, :2].tolist() == [[40, 40, 40, 0], [41, 41, 41, 255]]
     chunks[0:1] = [(b"IHDR", struct.pack(">IIBBBBB", 20, 16, 16, 0, 0, 0, 0))]
-    chunks[1:3] = [(b"IDAT", zlib.compress(row * 16))]
-    (tmp_path / "b.png").write_bytes(png(chunks))
-    assert read_image(tmp_path / "b.png")[0, :2].tolist() == [[40, 40, 40, 255], [41, 41, 41, 255]]
+    for transparent, alpha in ((None, 255), (257 * 40, 0)):
+        key = [] if transparent is None else [(b"tRNS", struct.pack(">H", transparent))]
+        chunks[1:-1] = [*key, (b"IDAT", zlib.compress(row * 16))]
+        (tmp_path / "b.png").write_bytes(png(chunks))
+        assert read_image(tmp_path / "b.png")[0, :2].tolist() == [[40, 40, 40, alpha], [41, 41, 41, 255]]
 
 
 def test_cmyk_by_hand(tmp_path: Path) -> None:

@@ -23,6 +23,14 @@ def the_one(remarks: tuple[str, ...]) -> str:
     return remark
 
 
+def test_what_is_just_less_than_half_opaque_is_ground() -> None:
+    """As where it is decided that a file has transparency: 127 of 255 is ground, 128 is not."""
+    alpha = alpha_of((50, 50, 150, 150))
+    assert remarks_on(np.maximum(alpha, 126)) == remarks_on(np.maximum(alpha, 127))
+    with pytest.raises(ViewFusionError, match="no background was found"):
+        remarks_on(np.maximum(alpha, 128))
+
+
 def test_a_good_object_gives_no_remark() -> None:
     assert remarks_on(alpha_of((50, 50, 150, 150))) == ()
     assert remarks_on(alpha_of((50, 50, 150, 150)), 0.8) == ()

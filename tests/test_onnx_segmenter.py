@@ -124,6 +124,20 @@ def squares() -> np.ndarray:
 # --- what is found ----------------------------------------------------------------------------------
 
 
+def test_words_are_no_probabilities(tmp_path):
+    """The output is a Constant of strings: attribute 5 "value" of type 4, a tensor of data_type 8."""
+    words = field(1, 1) + field(2, 8) + field(6, "dark")
+    constant = (
+        field(2, "y") + field(4, "Constant") + field(5, field(1, "value") + field(5, words) + field(20, 4))
+    )
+    text = field(1, "y") + field(2, field(1, field(1, 8) + field(2, field(1, field(1, 1)))))
+    graph = field(1, constant) + field(2, "graph") + field(11, value("x", 1, 3, SIDE, SIDE)) + field(12, text)
+    path = tmp_path / "u2net-words.onnx"
+    path.write_bytes(field(1, 8) + field(8, field(2, 13)) + field(7, graph))
+    with pytest.raises(ViewFusionError, match=r"u2net-words.onnx: .*use another segmenter"):
+        onnx.segment(squares(), Hints(), path)
+
+
 def test_dark_squares_are_found(file):
     found = onnx.segment(squares(), Hints(), file)
     truth = squares()[..., 0] < 128

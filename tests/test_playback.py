@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from viewfusion.geometry import ring
+from viewfusion.errors import ViewFusionError
+from viewfusion.geometry import Pose, elevation_sweep, ring
 from viewfusion.outputs import Playback, export
 from viewfusion.views import View, ViewSet
 
@@ -114,6 +115,28 @@ def test_size_is_that_of_the_shorter_side(tmp_path, size, seen, even):
     views = shades(3, 64, 80)
     assert gif(tmp_path / "turn.gif", Playback(size=size), views)[3] == seen
     assert mp4(tmp_path / "turn.mp4", Playback(size=size), views)[2] == even
+
+
+def test_a_rise_plays_from_the_lowest_to_the_highest(tmp_path):
+    """Its input comes first, wherever it stands between the others."""
+    trajectory = elevation_sweep(Pose(0.0, 0.5), -0.2, 1.0, SHADES)
+    views = ViewSet(
+        tuple(
+            View(i, pose, each.image)
+            for i, (pose, each) in enumerate(zip(trajectory.views, shades(), strict=True))
+        )
+    )
+    heights = [view.pose.elevation for view in views]
+    assert heights != sorted(heights)
+    rising = sorted(range(SHADES), key=heights.__getitem__)
+    assert gif(tmp_path / "a.gif", views=views)[0] == rising
+    assert gif(tmp_path / "b.gif", Playback(bounce=True), views)[0] == rising + rising[-2:0:-1]
+
+
+def test_the_limit_knows_how_large_frames_become(tmp_path):
+    """255 pixels are enlarged to 510, of which 1100 frames are more than 2^28 pixels, and 256 are not."""
+    with pytest.raises(ViewFusionError, match="1100 frames of 510 x 510 pixels are too many"):
+        export(shades(11, 255, 255), "mp4", tmp_path / "a.mp4", Playback(plays=100))
 
 
 def test_of_several_inputs_only_the_first_is_in_the_turn(tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
@@ -23,6 +24,21 @@ def test_colour_profile_is_applied(tmp_path: Path) -> None:
     assert alpha == 100
     image.save(tmp_path / "b.png", icc_profile=b"not a profile")
     assert tuple(read_image(tmp_path / "b.png")[0, 0]) == (255, 0, 0, 100)
+
+
+def test_a_profile_is_judged_by_what_it_does_and_not_by_its_name(tmp_path: Path) -> None:
+    """sRGB with a linear curve is still called so: 55 / 255 of the light are 128. sRGB changes nothing."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    place = srgb.index(b"rTRC")
+    start, length = struct.unpack(">II", srgb[place + 4 : place + 12])
+    linear = (b"curv" + bytes(8)).ljust(length, b"\0")
+    same = srgb[:start] + linear + srgb[start + length :]
+    image = Image.new("RGB", (20, 16), (55, 55, 55))
+    image.save(tmp_path / "linear.png", icc_profile=same)
+    assert read_image(tmp_path / "linear.png")[0, 0].tolist()[:3] == pytest.approx([128] * 3, abs=1)
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16).repeat(3).reshape(16, 16, 3)
+    Image.fromarray(ramp).save(tmp_path / "srgb.png", icc_profile=srgb)
+    assert np.array_equal(read_image(tmp_path / "srgb.png")[..., :3], ramp)
 
 
 def test_a_grey_profile_is_applied(tmp_path: Path) -> None:

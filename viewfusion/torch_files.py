@@ -148,7 +148,7 @@ def _opened(path: Path, remedy: str) -> tuple[bytes, dict[str, tuple[int, int]],
         pickle = _pickle_entry(archive, path, remedy)
         root = pickle.filename.removesuffix("data.pkl")
         order = root + "byteorder"
-        if order in archive.namelist() and archive.read(order) != sys.byteorder.encode():
+        if order in archive.namelist() and _beginning(archive, order) != sys.byteorder.encode():
             raise ViewFusionError(
                 f"{path}: written on a machine of another byte order; save it again on this"
             )
@@ -159,6 +159,12 @@ def _opened(path: Path, remedy: str) -> tuple[bytes, dict[str, tuple[int, int]],
             if entry.filename.startswith(f"{root}data/")
         }
         return archive.read(pickle), storages, memory
+
+
+def _beginning(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Of an entry that is a word: it may be compressed, and say that it is as large as a disk."""
+    with archive.open(name) as file:
+        return file.read(16)
 
 
 def _start(file: BinaryIO, entry: zipfile.ZipInfo) -> int:

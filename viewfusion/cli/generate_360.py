@@ -86,7 +86,7 @@ def _order(photo: Photo, wanted: Wanted, folder: Path, name: str = "") -> Order:
     from viewfusion.outputs import Turn
 
     told = f"{len(wanted.trajectory.views)} views in {folder}"
-    return Order(photo, wanted, folder, Turn(wanted.play_order), told, name)
+    return Order(photo, wanted, folder, Turn(), told, name)
 
 
 def _seeded(wanted: Wanted, seed: int) -> Wanted:

@@ -30,7 +30,6 @@ class Wanted:
 
     Args:
         file: name of the file that the poses come from, if one does.
-        play_order: as :class:`viewfusion.outputs.Turn` takes it.
         at_elevation: the same for a photo at another elevation in degrees, where that was left open.
         estimate, estimate_of: of the elevation, and all that decided it, where it was.
     """
@@ -38,7 +37,6 @@ class Wanted:
     config: Config
     trajectory: Trajectory
     file: str | None = None
-    play_order: tuple[int, ...] | None = None
     at_elevation: Callable[[float], Wanted] | None = field(default=None, compare=False)
     estimate: ElevationEstimate | None = None
     estimate_of: dict[str, Any] = field(default_factory=dict)
@@ -164,8 +162,7 @@ def _swept(config: Config, sweep_deg: tuple[float, float]) -> Wanted:
             f"--elevation-sweep-deg needs at least 3 views (the input and both ends), got {config.views}"
         )
     trajectory = elevation_sweep(_input_pose(config), math.radians(low), math.radians(high), config.views)
-    heights = [pose.elevation for pose in trajectory.views]
-    return Wanted(config, trajectory, None, tuple(sorted(range(len(heights)), key=heights.__getitem__)))
+    return Wanted(config, trajectory)
 
 
 def _from_file(config: Config, overrides: list[str], file: Path) -> tuple[Config, PoseFile]:

@@ -19,6 +19,11 @@ from PIL import Image
 
 from viewfusion.errors import ViewFusionError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 LONGEST_NAME = 230
 """Bytes of a file's or folder's name that come from others: file systems take 255, while it is being made its
 name has up to 23 more."""
@@ -87,11 +92,12 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     try:
         with explained(path):
             temporary.mkdir(parents=True)
-            for leftover in path.parent.glob(f".{glob.escape(path.name)}.{_TOKEN}.partial"):
-                if leftover != temporary:
-                    shutil.rmtree(leftover, ignore_errors=True)
-            yield temporary
-            temporary.rename(path)
+            with _held(temporary):
+                for leftover in path.parent.glob(f".{glob.escape(path.name)}.{_TOKEN}.partial"):
+                    if leftover != temporary and not _is_held(leftover):
+                        shutil.rmtree(leftover, ignore_errors=True)
+                yield temporary
+                temporary.rename(path)
     except ViewFusionError as error:  # of a file in it; its name there is of no use to anybody
         raise ViewFusionError(str(error).replace(temporary.name, path.name)) from error
     finally:
@@ -112,9 +118,43 @@ def scratch_folder(path: str | Path) -> Iterator[Path]:
     try:
         with explained(path):
             temporary.mkdir(parents=True)
-        yield temporary
+        with _held(temporary):
+            yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Tell others that somebody works in ``folder``, until the block or the process ends."""
+    file = os.open(folder, os.O_RDONLY) if fcntl else None
+    try:
+        if file is not None:
+            with suppress(OSError):  # a file system without locks: then nobody knows
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        if file is not None:
+            os.close(file)
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether somebody works in ``folder``, as :func:`_held` tells."""
+    try:
+        file = os.open(folder, os.O_RDONLY) if fcntl else None
+    except OSError:
+        return False
+    if file is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return False
 
 
 def remove_partial(folder: Path) -> None:

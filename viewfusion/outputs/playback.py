@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from viewfusion.errors import ViewFusionError
 
 from .roles import turntable_frames
-from .video import MAX_GIF_FPS, MIN_SIDE, turn_fps, write_gif, write_mp4
+from .video import MAX_GIF_FPS, enlargement, turn_fps, write_gif, write_mp4
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,8 +102,7 @@ def _frames(
     turn = turntable_frames(views)
     play = playback.order(turn)
     height, width = turn[0].shape[:2]
-    shorter = min(height, width)
-    scale = (playback.size or max(shorter, MIN_SIDE)) / shorter
+    scale = enlargement(min(height, width), playback.size)
     count = len(play) * repeats
     if count * height * width * scale**2 > MAX_PIXELS:
         raise ViewFusionError(

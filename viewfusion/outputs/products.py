@@ -44,13 +44,8 @@ class Products(Protocol):
 
 @dataclass(frozen=True)
 class Turn:
-    """Every view, the framed photo, its preview and elevation, GIF, MP4, contact sheet and cameras.
+    """Every view, the framed photo, its preview and elevation, GIF, MP4, contact sheet and cameras."""
 
-    Args:
-        play_order: view indices in the order in which the videos show them; None for output order.
-    """
-
-    play_order: tuple[int, ...] | None = None
     kind = "turn"
     names = (
         *("input.png", "preview.png", "elevation.json", "elevation.png"),
@@ -62,10 +57,7 @@ class Turn:
         return view_file(index)
 
     def write(self, path: Path, views: ViewSet, title: str) -> None:
-        if self.play_order is None:
-            frames = turntable_frames(views)
-        else:
-            frames = [views[index].rgb for index in self.play_order]
+        frames = turntable_frames(views)
         fps = turn_fps(len(frames))
         write_gif(path / "turntable.gif", frames, fps)
         write_mp4(path / "turntable.mp4", frames, fps)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from viewfusion.geometry import wrap_angle
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -18,5 +20,9 @@ def is_input(views: ViewSet, view: View) -> bool:
 
 
 def turntable_frames(views: ViewSet) -> list[np.ndarray]:
-    """(H, W, 3) uint8 frames in output order; of the inputs only the first: others stand outside the turn."""
-    return [view.rgb for place, view in enumerate(views) if place == 0 or not is_input(views, view)]
+    """(H, W, 3) uint8 frames in the order to play them: that of the output, or where all views stand at one
+    azimuth from the lowest to the highest. Of the inputs only the first: others stand outside the turn."""
+    shown = [view for place, view in enumerate(views) if place == 0 or not is_input(views, view)]
+    if all(abs(wrap_angle(view.pose.azimuth - shown[0].pose.azimuth)) < 1e-6 for view in shown):
+        shown.sort(key=lambda view: view.pose.elevation)
+    return [view.rgb for view in shown]

@@ -153,6 +153,12 @@ def _milliseconds(count: int, fps: float, steady: bool) -> int | list[int]:
     return (np.diff(ends) * 10).tolist()
 
 
+def enlargement(shorter: int, size: int | None) -> float:
+    """By what frames of so many pixels on the shorter side are enlarged: to ``size``, or to :data:`MIN_SIDE`
+    or more by a whole factor."""
+    return size / shorter if size else math.ceil(MIN_SIDE / shorter)
+
+
 def _resized(frames: Sequence[np.ndarray], fps: float, size: int | None) -> list[Image.Image]:
     """The frames, checked, with ``size`` pixels on the shorter side, or :data:`MIN_SIDE` or more."""
     if not (math.isfinite(fps) and 0.1 <= fps <= 100):
@@ -165,7 +171,7 @@ def _resized(frames: Sequence[np.ndarray], fps: float, size: int | None) -> list
         raise ValueError(f"expected (H, W, 3) uint8 frames, got {shape} {dtype}")
     height, width, _ = shape
     shorter = min(height, width)
-    factor = size / shorter if size else math.ceil(MIN_SIDE / shorter)
+    factor = enlargement(shorter, size)
     seen = (round(width * factor), round(height * factor))
     images = (Image.fromarray(frame) for frame in frames)
     return [image if factor == 1 else image.resize(seen, Image.Resampling.LANCZOS) for image in images]

@@ -251,17 +251,27 @@ def _find_reader(file: Path, name: str) -> None:
         register_heif_opener()
 
 
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+"""Of a JPEG's segments; the other bytes after 0xff stand for pixels, or have no content of their own."""
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+
+
 def _scans(image: Image.Image) -> int:
-    """How often a JPEG goes over its pixels, or more: other data may hold the same bytes. 0 once decoded."""
+    """How often a JPEG goes over its pixels, up to its end: phones append films. 0 once decoded."""
     file = getattr(image, "fp", None)
     if file is None:
         return 0
-    count, last, before = 0, b"", file.tell()
+    before = file.tell()
     file.seek(0)
-    while chunk := file.read(2**20):
-        count += (last + chunk).count(b"\xff\xda")
-        last = chunk[-1:]
+    content = file.read()
     file.seek(before)
+    count, place = 0, 2
+    while marker := _MARKER.search(content, place):
+        kind, place = content[marker.start() + 1], marker.end()
+        if kind == _END_OF_IMAGE:
+            break
+        count += kind == _START_OF_SCAN
+        place += int.from_bytes(content[place : place + 2], "big")  # its header; of a scan pixels follow
     return count
 
 
@@ -317,6 +327,9 @@ def _as_rgba(image: Image.Image, to_srgb: ToSrgb | None) -> Image.Image:
     """RGBA of a loaded image of any mode."""
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bit_grey(image)
+    key = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255:
+        image.info["transparency"] = tuple(level >> 8 for level in key)  # of 16 bits; the pixels are of 8
     if to_srgb is None:
         return image.convert("RGBA")
     if to_srgb.mode in ("CMYK", "LAB"):
@@ -328,9 +341,14 @@ def _as_rgba(image: Image.Image, to_srgb: ToSrgb | None) -> Image.Image:
 
 
 def _eight_bit_grey(image: Image.Image) -> Image.Image:
-    """Mode L of a 16-bit integer (0 ... 65535) or floating-point (0 ... 1) image."""
+    """Mode L of a 16-bit integer (0 ... 65535) or floating-point (0 ... 1) image; LA where a level of it is
+    transparent."""
     values = np.asarray(image)
     top = 1.0 if image.mode == "F" else 65535.0
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= top):
         raise ViewFusionError(f"grey values outside 0 ... {top:g}; save it as an 8-bit PNG")
-    return Image.fromarray(np.rint(values * (255.0 / top)).astype(np.uint8))
+    grey = Image.fromarray(np.rint(values * (255.0 / top)).astype(np.uint8))
+    key = image.info.get("transparency")
+    if isinstance(key, int):
+        grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    return grey

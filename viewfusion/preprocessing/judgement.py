@@ -56,7 +56,7 @@ def remarks_on(alpha: np.ndarray, confidence: float = 1.0, hints: Hints = NO_HIN
         raise ViewFusionError(
             "there is no object in it: all of it is background; supply another mask or photo"
         )
-    solid = alpha >= max(1, peak // 2)
+    solid = alpha >= (peak + 1) // 2
     share = float(solid.mean())
     if share > EVERYWHERE:
         raise ViewFusionError(_no_ground(hints))
@@ -64,7 +64,7 @@ def remarks_on(alpha: np.ndarray, confidence: float = 1.0, hints: Hints = NO_HIN
     remarks = [
         *_found_remarks(share, confidence, hints),
         *_border_remarks(solid),
-        *_piece_remarks(copy >= max(1, peak // 2)),
+        *_piece_remarks(copy >= (peak + 1) // 2),
         *_glass_remarks(copy, peak, hints),
     ]
     longest = max(int(np.ptp(np.flatnonzero(solid.any(axis=axis)))) + 1 for axis in (0, 1))

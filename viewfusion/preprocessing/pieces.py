@@ -105,7 +105,7 @@ def shrunk(mask: np.ndarray, pixels: int) -> np.ndarray:
 
 def solid_copy(alpha: np.ndarray) -> np.ndarray:
     """(h, w) bool: where a small copy of ``alpha`` (H, W) uint8 is at least half as opaque as it gets."""
-    return reduced(alpha, Image.Resampling.BOX) >= max(1, int(alpha.max(initial=0)) // 2)
+    return reduced(alpha, Image.Resampling.BOX) >= max(1, (int(alpha.max(initial=0)) + 1) // 2)
 
 
 def piece_at(mask: np.ndarray, x: float, y: float) -> np.ndarray:

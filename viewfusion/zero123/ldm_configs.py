@@ -160,9 +160,9 @@ def _outside(wanted: Mapping[str, tuple[Any, tuple[Any, ...]]]) -> list[str]:
 def _unet_config(unet: Any, sample_size: int) -> dict[str, Any]:
     levels = len(unet["channel_mult"])
     attends = [2**level in unet["attention_resolutions"] for level in range(levels)]
-    heads = unet.get("num_heads", -1)
-    if heads == -1:  # then the width of a head is given, and its number follows a level's channels
-        heads = [unet["model_channels"] * mult // unet["num_head_channels"] for mult in unet["channel_mult"]]
+    heads, width = unet.get("num_heads", -1), unet.get("num_head_channels", -1)
+    if width not in (None, -1):  # it goes before a number of heads, which then follows a level's channels
+        heads = [unet["model_channels"] * mult // width for mult in unet["channel_mult"]]
     return {
         "sample_size": sample_size,
         "in_channels": unet["in_channels"],

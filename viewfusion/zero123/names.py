@@ -34,11 +34,13 @@ def find_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
     Raises:
         ViewFusionError: it is not here; says how to get it, or lists the names that are.
     """
-    path = Path(name_or_path).expanduser()
     try:
+        path = Path(name_or_path)
+        if not path.exists():
+            path = path.expanduser()
         if path.exists():
             return path
-    except (OSError, ValueError) as error:  # too long, or with a null byte
+    except (OSError, ValueError, RuntimeError) as error:  # too long, with a null byte, of a user unknown here
         raise ViewFusionError(f"{shown([name_or_path])}: not a usable path; check it") from error
     name = str(name_or_path)
     entry = CATALOGUE.get(name)

@@ -112,9 +112,9 @@ def look(session: InferenceSession, path: Path, network: Network, rgb: np.ndarra
     name = session.get_inputs()[0].name
     try:
         (output,) = session.run([session.get_outputs()[0].name], {name: _input(rgb, network)})
-    except Exception as error:  # onnxruntime's own, one for each kind of trouble
+        values = np.asarray(output, np.float32)
+    except Exception as error:  # onnxruntime's own for each kind of trouble; words are no numbers
         raise ViewFusionError(f"{path}: cannot be run ({brief(error)}); use another segmenter") from None
-    values = np.asarray(output, np.float32)
     if values.ndim != 4 or values.shape[:2] != (1, 1) or min(values.shape[2:]) < 2:
         raise ViewFusionError(
             f"{path}: gives an array of shape {list(values.shape)}, one map of probabilities wanted; "
