@@ -18,6 +18,7 @@ from evidence.bench import Bench, begin, measured
 from evidence.charts import Line, beside, chart, ticks
 from evidence.command import DOCS
 from evidence.page import filled, write_page
+from evidence.recognised import own_object, own_side
 from evidence.results import Results
 from evidence.scores import ADJACENT, MOST_DB, TO_TRUTH, Judge, Networks
 from evidence.studies import STUDIES, Study, alone, alone_at_the_cost, fused_and_alone, rows_a_step
@@ -133,6 +134,16 @@ def test_systems_differ_in_what_their_study_asks_and_fit_a_file(name):
     assert {(config.views, config.seed) for config in systems.values()} == {(study.views, 0)}
     assert not any(set(system) & set("/\\: ") for system in systems)
     assert study.split == ("held-out" if name in ("quality", "consistency") else "validation")
+
+
+def test_whose_a_view_is_and_from_which_side_by_hand():
+    """Three objects, four views, one pixel; grey levels as they are."""
+    truth = np.array([[0, 10, 20, 30], [100, 110, 120, 130], [200, 200, 200, 200]], float)
+    made = np.array([[0, 12, 90, 29], [0, 128, 120, 112], [200, 1, 2, 201]], float)
+    levels = [np.broadcast_to(each[..., None, None, None], (3, 4, 1, 1, 3)) for each in (made, truth)]
+    assert own_object(*levels).tolist() == [[1, 0, 1], [1, 1, 1], [0, 0, 1]]
+    # The second is turned the other way; the third looks alike from everywhere.
+    assert own_side(*levels).tolist() == [[1, 1], [0, 0], [0.5, 0.5]]
 
 
 # Objects.
@@ -325,7 +336,7 @@ def test_the_projects_page_is_filled_with_what_was_measured(bench, tmp_path):
     page = tmp_path / "nano.md"
     page.write_text((DOCS / "nano.md").read_text(encoding="utf-8"), encoding="utf-8")
     names = write_page(bench.folder.parent, page, tmp_path / "images")
-    assert set(names) == {"quality", "azimuths", "equal-cost", "typical", "failures"}
+    assert set(names) == {"quality", "recognised", "azimuths", "equal-cost", "typical", "failures"}
     text = page.read_text(encoding="utf-8")
     results = Results(bench.folder)
     shown = f"| real meshes, fused | {results.mean('mesh', 'fused', 'psnr'):.2f} |"

@@ -16,6 +16,7 @@ from viewfusion.outputs.files import write_bytes, write_png
 
 from . import figures, tables
 from .folder import STUDY
+from .recognised import recognised
 from .results import Measured, Results
 
 _BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -52,6 +53,7 @@ def made_blocks(found: Mapping[str, Results], images: Path, link: str) -> dict[s
     if "quality" in found:
         results = found["quality"]
         blocks |= {"quality": tables.quality(results), "azimuths": tables.azimuths(results)}
+        blocks["recognised"] = recognised(results)
         blocks["equal-cost"] = tables.consistency(results)
         drawn["azimuths"] = figures.compact(figures.azimuth_curves(results))
         for name, chosen in (("typical", figures.typical(results)), ("failures", figures.failures(results))):
