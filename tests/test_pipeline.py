@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from contextlib import contextmanager
 
@@ -121,13 +120,13 @@ def test_features_that_last_two_steps(pipeline, variant):
     assert 0 < (made.images - whole.images).abs().max() < 2
 
 
-def test_a_network_without_deep_levels_reuses_nothing(pipeline):
+def test_a_network_without_deep_levels_reuses_nothing(small_checkpoint):
     from diffusers.models.attention_processor import AttnProcessor2_0
 
     class Own(AttnProcessor2_0):
         """As good as diffusers', but nobody can know that."""
 
-    model = copy.deepcopy(pipeline.model)
+    model = load_zero123(*small_checkpoint, family="zero123")
     model.unet.set_attn_processor(Own())
     with pytest.raises(ViewFusionError, match="reuse_steps must be 1: this network has no deep levels"):
         ViewFusionPipeline(model)(photo(), views=2, reuse_steps=2)
