@@ -17,7 +17,6 @@ SHOWN = 3
 
 MAX_SHOWN_RUNS = 6
 
-
 _RANKING = ("lpips_vgg", "lpips_alex", "psnr", "ssim", "adjacent_lpips_vgg", "adjacent_lpips_alex", "chamfer")
 """What objects are ranked by: the first of these that was measured, which people's eyes agree with most."""
 
